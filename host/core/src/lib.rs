@@ -1,0 +1,14 @@
+//! Callgate's decisions: how a record becomes a request, what an outcome means, what a reply and a dead letter
+//! hold, when a record may be tried again, and which offset may be committed.
+//!
+//! Everything here is a pure function or a state machine. Time, randomness and the answers of the broker come in as
+//! arguments; nothing here reads a clock, does I/O, or knows the Kafka client or the WebAssembly runtime. So each
+//! promise of the product can be tested in microseconds, and by properties.
+//!
+//! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
+//! [`retry`], [`reply`], [`dead_letter`]; [`order`] and [`offsets`] keep its place while it is on its way.
+
+pub mod failure;
+pub mod limits;
+pub mod record;
+pub mod route;

@@ -1,0 +1,118 @@
+//! A record as it came from a topic, and one that is to be produced.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Where a record stands: topic, partition and offset name it for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Coordinate {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition, from 0.
+    pub partition: i32,
+    /// The offset within the partition.
+    pub offset: i64,
+}
+
+impl fmt::Display for Coordinate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}@{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// One header of a record. Kafka allows any bytes as a name, any bytes or null as a value, and repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The name, mostly UTF-8 but not by promise.
+    pub name: Bytes,
+    /// The value; `None` is Kafka's null, which differs from empty.
+    pub value: Option<Bytes>,
+}
+
+impl Header {
+    /// A header with a value.
+    pub fn new(name: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        Self { name: name.into(), value: Some(value.into()) }
+    }
+
+    /// Whether this is the header `name`; names of record headers are compared ignoring ASCII case.
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// Finds the last header of that name: where one occurs more than once, the last one counts.
+pub fn last<'a>(headers: &'a [Header], name: &str) -> Option<&'a Header> {
+    headers.iter().rev().find(|header| header.is(name))
+}
+
+/// Who gave a record its timestamp (`message.timestamp.type` of its topic).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampKind {
+    /// The producer.
+    CreateTime,
+    /// The broker.
+    LogAppendTime,
+}
+
+/// A record's timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Milliseconds since the Unix epoch.
+    pub millis: i64,
+    /// Who gave it.
+    pub kind: TimestampKind,
+}
+
+/// A record as it was consumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands.
+    pub coordinate: Coordinate,
+    /// Its timestamp; records of old message formats have none.
+    pub timestamp: Option<Timestamp>,
+    /// Its key; `None` is null.
+    pub key: Option<Bytes>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Its headers, in order.
+    pub headers: Vec<Header>,
+}
+
+impl Record {
+    /// Bytes that the record holds in memory: key, value and headers. What buffers are bounded by.
+    pub fn size(&self) -> usize {
+        size(&self.key, &self.value, &self.headers)
+    }
+}
+
+/// A record that is to be produced: a reply, an error reply or a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingRecord {
+    /// The topic to produce to.
+    pub topic: Arc<str>,
+    /// The partition, or `None` to let the key decide as Java's default partitioner does.
+    pub partition: Option<i32>,
+    /// Milliseconds since the Unix epoch; `None` is the time of producing.
+    pub timestamp: Option<i64>,
+    /// Its key; `None` is null.
+    pub key: Option<Bytes>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Its headers, in order.
+    pub headers: Vec<Header>,
+}
+
+impl OutgoingRecord {
+    /// Bytes of key, value and headers, without the protocol's own overhead.
+    pub fn size(&self) -> usize {
+        size(&self.key, &self.value, &self.headers)
+    }
+}
+
+fn size(key: &Option<Bytes>, value: &Option<Bytes>, headers: &[Header]) -> usize {
+    let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+    bytes(key) + bytes(value) + headers.iter().map(|header| header.name.len() + bytes(&header.value)).sum::<usize>()
+}

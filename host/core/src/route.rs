@@ -1,0 +1,86 @@
+//! Which records a handler gets, as which operation, and what applies to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use crate::order::Ordering;
+use crate::retry::RetryPolicy;
+
+/// Where the value of a path or query parameter comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The last record header of that name (compared ignoring ASCII case).
+    Header(Arc<str>),
+    /// The record's key.
+    Key,
+}
+
+/// What to do with a record that names no return address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WithoutReplyTo {
+    /// Call the handler; its successful response is dropped and counted.
+    #[default]
+    Call,
+    /// No address, no call: the record is done.
+    Skip,
+}
+
+/// What a 4xx response means for a record without a return address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ClientErrors {
+    /// Nobody is told, so it is kept: a dead letter.
+    #[default]
+    DeadLetter,
+    /// The record is done.
+    Accept,
+}
+
+/// One route of a handler, ready to be applied. Which topics it gets is decided by the table.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What a record becomes.
+    pub operation: Operation,
+    /// What a tombstone becomes, where that differs.
+    pub tombstone: Option<Operation>,
+    /// Query parameters, in order.
+    pub query: Vec<(String, Binding)>,
+    /// The return address of records that name none.
+    pub reply_to: Option<Arc<str>>,
+    /// What to do with records that have no return address at all.
+    pub without_reply_to: WithoutReplyTo,
+    /// What a 4xx means for those.
+    pub client_errors: ClientErrors,
+    /// What must be sequential.
+    pub ordering: Ordering,
+    /// Calls of this route at once.
+    pub max_in_flight: usize,
+    /// For one call.
+    pub deadline: Duration,
+    /// When to try again.
+    pub retry: RetryPolicy,
+}
+
+/// A method and a path with parameters, for instance `POST /orders/{id}`, every parameter bound to its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The request's method.
+    pub method: Method,
+    /// The path's parts in order: literals (with their slashes) and bound parameters.
+    pub path: Vec<PathPart>,
+}
+
+/// A piece of a path template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathPart {
+    /// Text that stands as it is.
+    Literal(String),
+    /// A parameter: one segment, or a part of one, filled from the record.
+    Parameter {
+        /// Its name within the braces.
+        name: String,
+        /// Where its value comes from.
+        from: Binding,
+    },
+}

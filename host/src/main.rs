@@ -1,0 +1,2 @@
+//! Callgate.
+fn main() {}
