@@ -267,6 +267,8 @@ class Cluster:
         with open(self.data / f"node-{node}.log", "a") as log:
             process = subprocess.Popen(self.run(f"node-{node}.properties"), cwd=self.data, stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, start_new_session=True)
+        while process.poll() is None and not is_broker(process.pid):
+            time.sleep(0.01)
         self.state["nodes"][str(node)]["pid"] = process.pid
         self._save()
 
@@ -380,11 +382,14 @@ def is_broker(pid):
     """A killed child can stay a zombie for a while, which a signal still reaches: so look at what it runs."""
     if pid is None:
         return False
-    try:
-        return b"kafka.Kafka" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True)
-        return not Path("/proc/self").exists() and b"kafka.Kafka" in command.stdout
+    if Path("/proc/self").exists():
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+    else:
+        command = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True).stdout
+    return b"kafka.Kafka" in command
 
 
 def exchange(port, api, version, body):
@@ -411,7 +416,7 @@ def coordinator_answers(port, kind):
 
 
 def watch(cluster, pid):
-    while Path(f"/proc/{pid}").exists() if Path("/proc/self").exists() else is_running(pid):
+    while is_running(pid):
         time.sleep(0.5)
     cluster = Cluster(cluster.data, distribution=cluster.distribution)
     for node in cluster.nodes:
@@ -419,7 +424,11 @@ def watch(cluster, pid):
 
 
 def is_running(pid):
-    return subprocess.run(["ps", "-p", str(pid)], capture_output=True).returncode == 0
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
 
 
 def main():
