@@ -7,7 +7,7 @@ import pytest
 from host import REPOSITORY
 
 SCENARIOS = json.loads((REPOSITORY / "guest-examples" / "scenarios.json").read_text())
-LANGUAGES = ["rust", "js", "python"]
+LANGUAGES = sorted(folder.name.removeprefix("coffee-") for folder in (REPOSITORY / "guest-examples").glob("coffee-*"))
 
 
 def handler_of(request):
