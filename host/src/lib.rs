@@ -1,0 +1,7 @@
+//! The rooms of the host, each with one job. `main.rs` only turns arguments into a command.
+
+pub mod broker;
+pub mod consume;
+pub mod invoke;
+pub mod pipeline;
+pub mod settle;
