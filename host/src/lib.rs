@@ -1,0 +1,3 @@
+//! The rooms of the host, each with one job. `main.rs` only turns arguments into a command.
+
+pub mod invoke;
