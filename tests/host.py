@@ -1,5 +1,6 @@
 """The host as an operator runs it: a configuration, a folder of handlers, and the command `callgate run`."""
 
+import copy
 import json
 import os
 import shutil
@@ -38,6 +39,7 @@ class Host:
         self.log_file = self.folder / "callgate.log"
         self.process = None
         self.environment = {}
+        self._twins = []
         kafka.create(self.replies)
         self.configure(**sections)
 
@@ -68,6 +70,16 @@ class Host:
     def topic(self, name):
         return f"{self.tenant}.{name}"
 
+    def twin(self):
+        """Another host with the same configuration: a second member of the same groups."""
+        twin = copy.copy(self)
+        twin.admin = f"127.0.0.1:{free_ports(1)[0]}"
+        twin._twins = []
+        twin.log_file = self.folder / f"callgate-{twin.admin.rpartition(':')[2]}.log"
+        twin.environment = {**self.environment, "CALLGATE__ADMIN__LISTEN": twin.admin}
+        self._twins.append(twin)
+        return twin
+
     # Running it
 
     def start(self, ready=True):
@@ -90,6 +102,8 @@ class Host:
         self.process.wait(PATIENCE)
 
     def discard(self):
+        for twin in self._twins:
+            twin.discard()
         if self.process and self.process.poll() is None:
             self.kill()
 
@@ -152,6 +166,12 @@ class Host:
         """Whether any record of this topic became one. Await the end of the record first."""
         topic = f"{record.topic}-dlt"
         return topic in self.kafka.topics() and bool(self.kafka.log(topic).all())
+
+
+def callgate(*arguments, stdin="", folder=None):
+    """One of the other commands, run to its end."""
+    return subprocess.run([CALLGATE, *arguments], input=stdin, capture_output=True, text=True, timeout=PATIENCE,
+                          cwd=folder)
 
 
 def toml(value, top=True):

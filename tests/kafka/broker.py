@@ -217,7 +217,7 @@ class Cluster:
     def wipe(self):
         for node in self.nodes:
             self.kill(node)
-        shutil.rmtree(self.data)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def kill(self, node=1):
         self.signal(node, signal.SIGKILL)

@@ -68,7 +68,7 @@ class Client:
         return self.send_all(topic, [{"value": value, "key": key, "headers": headers, "partition": partition}])[0]
 
     def send_all(self, topic, records):
-        """Many at once: dictionaries of value, key, headers and partition."""
+        """Many at once: dictionaries of value, key, headers, partition and timestamp."""
         acknowledged = [None] * len(records)
 
         def acknowledge(index):
@@ -83,6 +83,7 @@ class Client:
                 try:
                     self.producer.produce(topic, record.get("value", b""), record.get("key"),
                                           record.get("partition", -1), on_delivery=acknowledge(index),
+                                          timestamp=record.get("timestamp", 0),
                                           headers=list(record.get("headers", ())))
                     break
                 except BufferError:

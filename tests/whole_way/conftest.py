@@ -57,4 +57,4 @@ def new_host(request, tmp_path_factory, kafka):
     yield make
     for host in hosts:
         host.discard()
-    kafka.close_logs()
+        host.kafka.close_logs()

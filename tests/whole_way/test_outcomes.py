@@ -13,22 +13,26 @@ ANSWERED = [200, 201, 204, 302, 304]
 REFUSED = [400, 401, 404, 405, 409, 422, 499]
 RETRIED = [408, 425, 429, 500, 502, 503, 504, 599]
 
-FAILURES = {
-    # what the guest does: (stage, reason, status of the error reply)
-    "trap": ("invoke", "trap", 502),
-    "panic": ("invoke", "trap", 502),
-    "recurse": ("invoke", "trap", 502),
-    "exit-1": ("invoke", "trap", 502),
-    "trap-after-response": ("invoke", "trap", 502),
-    "allocate": ("invoke", "out-of-memory", 502),
-    "no-response": ("invoke", "no-response", 502),
-    "exit-0": ("invoke", "no-response", 502),
-    "wrong-content-length": ("response", "invalid-response", 502),
-    "large-response": ("response", "response-too-large", 502),
-    "huge-headers": ("response", "response-too-large", 502),
-    "spin": ("invoke", "deadline", 504),
-    "sleep-forever": ("invoke", "deadline", 504),
-}
+FAILURES = [
+    # what the guest does, with which query; stage and reason of the dead letter; status of the error reply
+    ("trap", {}, "invoke", "trap", 502),
+    ("panic", {}, "invoke", "trap", 502),
+    ("recurse", {}, "invoke", "trap", 502),
+    ("exit-1", {}, "invoke", "trap", 502),
+    ("trap-after-response", {}, "invoke", "trap", 502),
+    ("allocate", {}, "invoke", "out-of-memory", 502),
+    ("no-response", {}, "invoke", "no-response", 502),
+    ("exit-0", {}, "invoke", "no-response", 502),
+    ("wrong-content-length", {}, "response", "invalid-response", 502),
+    ("unfinished-body", {}, "response", "invalid-response", 502),
+    ("large-response", {"bytes": b"1000000"}, "response", "response-too-large", 502),
+    ("endless-body", {}, "response", "response-too-large", 502),
+    ("huge-headers", {"count": b"300", "bytes": b"1"}, "response", "response-too-large", 502),
+    ("spin", {}, "invoke", "deadline", 504),
+    ("sleep", {}, "invoke", "deadline", 504),
+    ("stalled-body", {}, "invoke", "deadline", 504),
+    ("spin-after-response", {}, "invoke", "deadline", 504),
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +40,9 @@ def host(new_host):
     host = new_host(tenant={"max_response_body": "64KiB", "max_memory": "32MiB"})
     host.handler("status", "POST /status/{code}", path={"code": "header:code"}, retry=RETRY)
     host.handler("accepting", "POST /status/{code}", path={"code": "header:code"}, retry=RETRY, client_errors="accept")
-    for behaviour in FAILURES:
-        query = {"bytes": "header:bytes"} if behaviour == "large-response" else {}
-        host.handler(behaviour, f"POST /{behaviour}", retry=RETRY, deadline="1s", query=query)
+    for behaviour, query, *_ in FAILURES:
+        host.handler(behaviour, f"POST /{behaviour}", retry=RETRY, deadline="1s",
+                     query={name: f"header:{name}" for name in query})
     host.handler("flaky", "POST /fail-until", query={"attempt": "header:attempt"}, retry={**RETRY, "attempts": 3})
     host.handler("patient", "POST /reply-with", retry={"attempts": 2, "backoff": "1h", "max_backoff": "1h"})
     host.handler("impatient", "POST /reply-with", retry={"attempts": 2, "backoff": "10ms", "max_backoff": "100ms"})
@@ -114,10 +118,13 @@ def test_what_may_pass_is_tried_again_without_a_return_address(host, status):
 # A call that gives none
 
 
-@pytest.mark.parametrize("behaviour", FAILURES)
-def test_a_failed_call_with_a_return_address_is_answered_by_the_host(host, behaviour):
-    stage, reason, status = FAILURES[behaviour]
-    request, reply = host.ask_and_keep(behaviour, key=b"key", headers=[("bytes", b"1000000")])
+each_failure = pytest.mark.parametrize("behaviour, query, stage, reason, status", FAILURES,
+                                       ids=[failure[0] for failure in FAILURES])
+
+
+@each_failure
+def test_a_failed_call_with_a_return_address_is_answered_by_the_host(host, behaviour, query, stage, reason, status):
+    request, reply = host.ask_and_keep(behaviour, key=b"key", headers=query.items())
     letter = assert_dead(host, request, stage, reason, RETRY["attempts"])
     if reason == "trap":
         assert letter.text("x-callgate-dlt-trap")
@@ -129,10 +136,9 @@ def test_a_failed_call_with_a_return_address_is_answered_by_the_host(host, behav
     assert problem["title"]
 
 
-@pytest.mark.parametrize("behaviour", FAILURES)
-def test_a_failed_call_without_a_return_address_is_dead(host, behaviour):
-    stage, reason, _ = FAILURES[behaviour]
-    assert_dead(host, host.send(behaviour, headers=[("bytes", b"1000000")]), stage, reason, RETRY["attempts"])
+@each_failure
+def test_a_failed_call_without_a_return_address_is_dead(host, behaviour, query, stage, reason, status):
+    assert_dead(host, host.send(behaviour, headers=query.items()), stage, reason, RETRY["attempts"])
 
 
 # Trying again

@@ -25,7 +25,7 @@ impl Guest for Mischief {
         let query = Query::parse(query);
 
         let response = match path {
-            "/echo" => mirror::echo(&request),
+            _ if path == "/echo" || path.starts_with("/echo/") => mirror::echo(&request),
             "/reply-with" => mirror::reply_with(&request),
             "/fail-until" => mirror::fail_until(&request, query.number("attempt").unwrap_or(1)),
             "/count" => mirror::count(),
