@@ -5,3 +5,4 @@ pub mod consume;
 pub mod invoke;
 pub mod pipeline;
 pub mod settle;
+pub mod telemetry;

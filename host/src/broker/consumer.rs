@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -232,7 +232,7 @@ impl GroupConsumer {
 
     /// What may be asked on another thread, since it waits for the broker.
     pub fn questions(&self) -> GroupQuestions {
-        GroupQuestions { consumer: self.consumer.clone() }
+        GroupQuestions { consumer: Arc::downgrade(&self.consumer) }
     }
 
     /// Leaves the group (a static member does not) and waits at most `timeout` for it.
@@ -249,19 +249,29 @@ impl GroupConsumer {
     }
 }
 
-/// Questions to the group's coordinator and the partitions' leaders that wait for an answer.
+/// Questions to the group's coordinator and the partitions' leaders that wait for an answer. They do not keep the
+/// client alive: once it is closed, there is no answer.
 pub struct GroupQuestions {
-    consumer: Arc<BaseConsumer<Context>>,
+    consumer: Weak<BaseConsumer<Context>>,
 }
 
 impl GroupQuestions {
+    fn consumer(&self) -> Result<Arc<BaseConsumer<Context>>, String> {
+        self.consumer.upgrade().ok_or_else(|| "the client is closed".to_owned())
+    }
+
+    /// Whether the client has been closed, so that nothing will ever be answered again.
+    pub fn is_closed(&self) -> bool {
+        self.consumer.strong_count() == 0
+    }
+
     /// What the group has committed for each of the partitions, in their order.
     ///
     /// # Errors
     /// The broker's or the client's sentence.
     pub fn committed(&self, partitions: &[TopicPartition], timeout: Duration) -> Result<Vec<Committed>, String> {
         let list = self
-            .consumer
+            .consumer()?
             .committed_offsets(list_of(partitions), timeout)
             .map_err(|error| format!("cannot read the committed offsets: {error}"))?;
         let metadata = native::offset_metadata(&list);
@@ -285,7 +295,7 @@ impl GroupQuestions {
     /// # Errors
     /// The broker's or the client's sentence.
     pub fn bounds(&self, at: &TopicPartition, timeout: Duration) -> Result<(i64, i64), String> {
-        self.consumer
+        self.consumer()?
             .fetch_watermarks(&at.topic, at.partition, timeout)
             .map_err(|error| format!("cannot read the first and last offset of {at}: {error}"))
     }
@@ -296,7 +306,7 @@ impl GroupQuestions {
     /// The broker's or the client's sentence.
     pub fn topics(&self, only: Option<&str>, timeout: Duration) -> Result<BTreeMap<Arc<str>, i32>, String> {
         let metadata = self
-            .consumer
+            .consumer()?
             .fetch_metadata(only, timeout)
             .map_err(|error| format!("cannot read which topics there are: {error}"))?;
         Ok(metadata

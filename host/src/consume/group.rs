@@ -14,6 +14,7 @@ use callgate_core::record::Record;
 use super::opening::{FirstStart, FirstStarts, Opened, Opening};
 use super::partition::{Bounds, Partition};
 use super::status::GroupStatus;
+use super::watch::TopicWatch;
 use super::Intake;
 use crate::broker::{
     Assigned, ClientSettings, FeedError, GroupConsumer, GroupEvent, PartitionFeed, TopicPartition, Wake,
@@ -41,8 +42,10 @@ pub struct GroupSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
-    /// The topics to subscribe to, by name.
+    /// The topics that are known by name.
     pub topics: Vec<Arc<str>>,
+    /// Whether others are wanted too, so that the broker must be asked which there are.
+    pub has_patterns: bool,
     /// For all assigned partitions together; divided evenly.
     pub bounds: Bounds,
 }
@@ -90,6 +93,8 @@ pub struct Group {
     intake: Arc<dyn Intake>,
     wake: Arc<Wake>,
     status: Arc<GroupStatus>,
+    watch: Option<TopicWatch>,
+    subscribed: Vec<Arc<str>>,
     first_starts: Arc<FirstStarts>,
     active: BTreeMap<TopicPartition, Active>,
     rebalance: Option<Rebalance>,
@@ -109,8 +114,15 @@ impl Group {
     pub fn new(settings: GroupSettings, intake: Arc<dyn Intake>, wake: Arc<Wake>) -> Result<Self, String> {
         let consumer =
             GroupConsumer::new(&settings.client, &settings.group_id, settings.instance_id.as_deref(), wake.clone())?;
-        consumer.subscribe(&settings.topics)?;
+        if !settings.topics.is_empty() {
+            consumer.subscribe(&settings.topics)?;
+        }
+        let watch = settings
+            .has_patterns
+            .then(|| TopicWatch::start(consumer.questions(), intake.clone(), wake.clone()));
         Ok(Self {
+            watch,
+            subscribed: settings.topics.clone(),
             status: Arc::new(GroupStatus::new(settings.group_id.clone())),
             first_starts: FirstStarts::new(settings.first_start),
             settings,
@@ -153,6 +165,7 @@ impl Group {
         for event in consumer.poll() {
             self.handle(event);
         }
+        self.subscribe_found();
         self.go_on_rebalancing();
         let more = !self.stopping && self.feed();
         self.commit_if_due();
@@ -195,6 +208,27 @@ impl Group {
                 self.pending.push_back(event);
             }
             event @ (GroupEvent::Assigned(_) | GroupEvent::Revoked { .. }) => self.pending.push_back(event),
+        }
+    }
+
+    /// Subscribes again where topics have come or gone that a pattern wants.
+    fn subscribe_found(&mut self) {
+        let (Some(watch), Some(consumer)) = (&self.watch, &self.consumer) else { return };
+        let Some(mut topics) = watch.poll().filter(|_| !self.stopping) else { return };
+        topics.extend(self.settings.topics.iter().cloned());
+        topics.sort();
+        topics.dedup();
+        tracing::info!(
+            target: "callgate::consume", group = %self.settings.group_id, topics = topics.join(", "),
+            "topics that the patterns match"
+        );
+        match consumer.subscribe(&topics) {
+            // A group without any topic has nothing to join for.
+            Ok(()) if topics.is_empty() => self.status.update(|status| status.joined = true),
+            Ok(()) => self.subscribed = topics,
+            Err(error) => {
+                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot subscribe");
+            }
         }
     }
 
@@ -250,7 +284,7 @@ impl Group {
         self.rebalance = Some(Rebalance::Coming(Opening::begin(
             consumer,
             partitions,
-            self.settings.topics.clone(),
+            self.subscribed.clone(),
             self.first_starts.clone(),
             self.intake.clone(),
             self.wake.clone(),

@@ -10,6 +10,7 @@ mod opening;
 mod partition;
 mod poller;
 mod status;
+mod watch;
 
 pub use group::{Group, GroupSettings};
 pub use opening::FirstStart;
@@ -27,6 +28,9 @@ use crate::broker::TopicPartition;
 pub trait Intake: Send + Sync {
     /// What must be sequential among the topic's records.
     fn ordering(&self, topic: &str) -> Ordering;
+
+    /// Whether the topic's records are wanted: what patterns are for.
+    fn routes(&self, topic: &str) -> bool;
 
     /// A partition has been taken up. May wait for the broker: called on a thread of its own, before the first record.
     fn opened(&self, at: &TopicPartition, partitions: i32);

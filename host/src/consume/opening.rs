@@ -68,7 +68,6 @@ pub(super) struct Opened {
 
 /// Questions on their way; dropping it gives them up.
 pub(super) struct Opening {
-    pub(super) partitions: Vec<TopicPartition>,
     given_up: Arc<AtomicBool>,
     answer: mpsc::Receiver<Vec<Opened>>,
 }
@@ -84,13 +83,11 @@ impl Opening {
     ) -> Self {
         let (send, answer) = mpsc::channel();
         let given_up = Arc::new(AtomicBool::new(false));
-        let (flag, asked, questions) = (given_up.clone(), partitions.clone(), consumer.questions());
+        let (flag, questions) = (given_up.clone(), consumer.questions());
         thread::spawn(move || {
-            while !flag.load(Ordering::Acquire) {
-                match ask(&questions, &asked, &topics, &first_starts, &*intake) {
+            while !flag.load(Ordering::Acquire) && !questions.is_closed() {
+                match ask(&questions, &partitions, &topics, &first_starts, &*intake) {
                     Ok(opened) => {
-                        // The client must not be held when its owner wants to close it.
-                        drop(questions);
                         // Nobody listens if the partitions went again meanwhile.
                         let _ = send.send(opened);
                         return wake.wake();
@@ -102,7 +99,7 @@ impl Opening {
                 }
             }
         });
-        Self { partitions, given_up, answer }
+        Self { given_up, answer }
     }
 
     /// The answer, once it is there.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use callgate_core::dead_letter::DeadLetterPolicy;
 use callgate_core::limits::{CallLimits, RequestLimits};
@@ -124,12 +123,8 @@ impl RouteTable {
         self.topics.keys()
     }
 
+    /// Whether some topics are only known by a pattern.
     pub(super) fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
     }
-}
-
-/// The longest deadline among the routes: how long a drained host may have to wait at most.
-pub(super) fn longest_deadline<'a>(handlers: impl Iterator<Item = &'a Arc<Handler>>) -> Duration {
-    handlers.flat_map(|handler| &handler.routes).map(|(_, route)| route.deadline).max().unwrap_or_default()
 }

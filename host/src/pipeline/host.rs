@@ -113,6 +113,7 @@ impl Host {
             for (group_id, handlers) in &groups {
                 let routes = Arc::new(RouteTable::new(handlers.iter().copied(), &tenant_slots));
                 let topics = routes.named().cloned().collect();
+                let has_patterns = routes.has_patterns();
                 let intake = Arc::new(GroupIntake {
                     group_id: (*group_id).to_owned(),
                     create_dead_letter_topic: tenant.create_dead_letter_topic,
@@ -133,6 +134,7 @@ impl Host {
                         instance_id: settings.instance_id.clone(),
                         first_start: settings.first_start,
                         topics,
+                        has_patterns,
                         bounds,
                     },
                     intake,
@@ -186,6 +188,10 @@ struct GroupIntake {
 impl Intake for GroupIntake {
     fn ordering(&self, topic: &str) -> Ordering {
         self.routes.get(topic).map(|bound| bound.route.ordering).unwrap_or_default()
+    }
+
+    fn routes(&self, topic: &str) -> bool {
+        self.routes.get(topic).is_some()
     }
 
     fn opened(&self, at: &TopicPartition, partitions: i32) {
