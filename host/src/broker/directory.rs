@@ -152,6 +152,11 @@ fn block_on<T>(answer: impl Future<Output = T>) -> Result<T, String> {
     Ok(runtime.block_on(answer))
 }
 
+/// Makes a topic where it is missing. Waits for the broker.
+pub(super) fn create_topic(settings: &ClientSettings, topic: &str, partitions: i32) -> Result<bool, String> {
+    Admin { settings: settings.clone(), client: Mutex::default() }.create(topic, partitions)
+}
+
 struct Admin {
     settings: ClientSettings,
     client: Mutex<Option<Arc<AdminClient<DefaultClientContext>>>>,

@@ -6,6 +6,7 @@ mod directory;
 mod embedded;
 mod native;
 mod producer;
+mod requester;
 mod settings;
 mod wake;
 
@@ -15,6 +16,7 @@ pub use consumer::{
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
 pub use producer::{DeliveryError, Producer, Shipment};
+pub use requester::Requester;
 pub use settings::{ClientSettings, check_property};
 pub use wake::Wake;
 
