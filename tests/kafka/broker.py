@@ -7,6 +7,7 @@ It needs Java 17 and, once, Maven; everything it fetches lies under ~/.cache/cal
     python tests/kafka/broker.py start [--data DIR] [--nodes 3] [--sasl]    prints data= bootstrap= (and admin=)
     python tests/kafka/broker.py kill|pause|resume|restart NODE [--data DIR]
     python tests/kafka/broker.py stop [--data DIR] [--wipe]
+    python tests/kafka/broker.py fetch                                      all that a start needs, ahead of it
 
 A folder that was started before starts again with the same ports and the same data.
 """
@@ -216,7 +217,7 @@ class Cluster:
     def wipe(self):
         for node in self.nodes:
             self.kill(node)
-        shutil.rmtree(self.data)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def kill(self, node=1):
         self.signal(node, signal.SIGKILL)
@@ -445,8 +446,12 @@ def main():
         commands.add_parser(name, parents=[common], help=text).add_argument("node", type=int, nargs="?", default=1)
     commands.add_parser("watch", parents=[common], help="kill all nodes when a process has gone") \
         .add_argument("pid", type=int)
+    commands.add_parser("fetch", help="fetch Kafka now, not at the first start")
     arguments = parser.parse_args()
 
+    if arguments.command == "fetch":
+        Distribution()
+        return
     if arguments.command == "start":
         cluster = Cluster(arguments.data, arguments.nodes, arguments.sasl).start()
         print(f"data={cluster.data}\nbootstrap={cluster.bootstrap}")

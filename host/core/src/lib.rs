@@ -6,9 +6,23 @@
 //! promise of the product can be tested in microseconds, and by properties.
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
-//! [`retry`], [`reply`], [`dead_letter`]; [`order`] and [`offsets`] keep its place while it is on its way.
+//! [`retry`], [`reply`], [`dead_letter`]; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way.
 
+mod cloudevents;
+pub mod dead_letter;
+pub mod disposition;
+mod encoded;
 pub mod failure;
+mod field;
 pub mod limits;
+pub mod metadata;
+pub mod offsets;
+pub mod order;
+mod percent;
 pub mod record;
+pub mod reply;
+pub mod request;
+pub mod response;
+pub mod retry;
 pub mod route;
+pub mod trace;

@@ -110,6 +110,23 @@ impl OutgoingRecord {
     pub fn size(&self) -> usize {
         size(&self.key, &self.value, &self.headers)
     }
+
+    /// Bytes of a record batch (message format v2) that holds this record alone and is not compressed: what a topic's
+    /// `max.message.bytes` limits.
+    pub fn batch_size(&self) -> usize {
+        // The batch's header, and the record's attributes, timestamp delta and offset delta.
+        const BATCH: usize = 61 + 3;
+        let part = |part: &Option<Bytes>| part.as_ref().map_or(1, |bytes| varint_len(bytes.len()) + bytes.len());
+        let header = |header: &Header| varint_len(header.name.len()) + header.name.len() + part(&header.value);
+        let headers: usize = self.headers.iter().map(header).sum();
+        let record = part(&self.key) + part(&self.value) + varint_len(self.headers.len()) + headers;
+        BATCH + varint_len(record + 3) + record
+    }
+}
+
+/// Bytes of a length as a zigzag varint.
+fn varint_len(length: usize) -> usize {
+    (usize::BITS - (length << 1 | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 fn size(key: &Option<Bytes>, value: &Option<Bytes>, headers: &[Header]) -> usize {

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
-
 use crate::order::Ordering;
 use crate::retry::RetryPolicy;
+
+mod operation;
+mod topics;
+
+pub use operation::{Operation, PathPart};
+pub use topics::{TopicList, TopicSelector, valid_topic_name};
 
 /// Where the value of a path or query parameter comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,27 +64,4 @@ pub struct Route {
     pub deadline: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
-}
-
-/// A method and a path with parameters, for instance `POST /orders/{id}`, every parameter bound to its source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// The request's method.
-    pub method: Method,
-    /// The path's parts in order: literals (with their slashes) and bound parameters.
-    pub path: Vec<PathPart>,
-}
-
-/// A piece of a path template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PathPart {
-    /// Text that stands as it is.
-    Literal(String),
-    /// A parameter: one segment, or a part of one, filled from the record.
-    Parameter {
-        /// Its name within the braces.
-        name: String,
-        /// Where its value comes from.
-        from: Binding,
-    },
 }

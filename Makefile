@@ -1,0 +1,65 @@
+# What CI runs is what a person runs: these words.
+
+VENV := target/venv
+PYTHON := $(VENV)/bin/python
+RECORDS := 100000
+KILLS := 10
+ONLY :=
+
+stage = @printf '\n\033[1m==> %s\033[0m\n' $(1)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check guests build whole-way kill-run tools clean
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: ## build, start an embedded broker, and see a dozen requests on their way
+	@.ci/needs cargo perl cc wasm32-wasip2
+	cargo build --locked
+	$(MAKE) -C guest-examples rust
+	@guest-examples/demo
+
+test: ## everything: lints, guests, core, components, and the whole way on a real Apache Kafka
+	@.ci/needs cargo perl cc wasm32-wasip2 python3 npm
+	$(call stage,'Apache Kafka for the tests')
+	@[ -n "$$CALLGATE_TEST_BOOTSTRAP" ] || python3 tests/kafka/broker.py fetch
+	$(call stage,'Formatting and lints')
+	$(MAKE) check
+	$(call stage,'Guests in all languages')
+	$(MAKE) guests
+	$(call stage,'Core and components')
+	cargo test --workspace --locked
+	$(call stage,'The whole way')
+	$(MAKE) whole-way
+
+check: ## formatting, lints, licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@.ci/deny
+
+guests: ## the example handlers, in every language
+	@.ci/needs cargo wasm32-wasip2 npm python3
+	$(MAKE) -C guest-examples all
+
+build:
+	cargo build --locked
+
+whole-way: build guests $(VENV) ## records in, replies and dead letters out; ONLY='-k retry' for some of it
+	$(PYTHON) -m pytest -c tests/pytest.ini tests/whole_way $(ONLY)
+
+kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and a count of what came of them
+	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS)
+
+tools: ## cargo-deny, which `check` uses where it is there
+	cargo install --locked --debug cargo-deny@0.20.2
+
+clean: ## remove everything that was built
+	cargo clean
+	$(MAKE) -C guest-examples clean
+
+$(VENV): tests/requirements.txt
+	@.ci/needs python3
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement tests/requirements.txt
+	@touch $(VENV)

@@ -1,0 +1,85 @@
+//! Names of topics: which are valid, which a route gets, which a reply may go to.
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+#[cfg(test)]
+mod tests;
+
+/// Whether Kafka takes that name for a topic: 1 to 249 of letters, digits, `.`, `_` and `-`, and neither `.` nor `..`
+/// (`org.apache.kafka.common.internals.Topic`).
+pub fn valid_topic_name(name: &str) -> bool {
+    (1..=249).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// A list of topics: exact names, and prefixes with a `*` at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicList {
+    entries: Vec<Arc<str>>,
+}
+
+impl TopicList {
+    /// A list of these names and prefixes. The error says which entry is neither.
+    pub fn new<S: Into<Arc<str>>>(entries: impl IntoIterator<Item = S>) -> Result<Self, String> {
+        let entries: Vec<Arc<str>> = entries.into_iter().map(Into::into).collect();
+        for entry in &entries {
+            let name = entry.strip_suffix('*').unwrap_or(entry);
+            if **entry != *"*" && !valid_topic_name(name) {
+                return Err(format!("`{entry}` is neither the name of a topic nor a prefix with `*` at its end"));
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// Whether the list holds that topic.
+    pub fn allows(&self, topic: &str) -> bool {
+        self.entries.iter().any(|entry| match entry.strip_suffix('*') {
+            Some(prefix) => topic.starts_with(prefix),
+            None => topic == &**entry,
+        })
+    }
+}
+
+/// Which topics a route gets.
+#[derive(Clone, Debug)]
+pub enum TopicSelector {
+    /// The one of that name.
+    Topic(Arc<str>),
+    /// Every one whose whole name matches and that no exclusion takes out.
+    Pattern {
+        /// Anchored at both ends.
+        regex: Regex,
+        /// Anchored globs, as regular expressions.
+        exclude: Vec<Regex>,
+    },
+}
+
+impl TopicSelector {
+    /// A pattern for whole names, without those that one of the globs matches; in a glob `*` stands for any text.
+    pub fn pattern(pattern: &str, exclude: &[impl AsRef<str>]) -> Result<Self, String> {
+        // Looked at alone first, so that no bracket of it pairs with one of ours; the group keeps `a|b` whole.
+        let regex = Regex::new(pattern)
+            .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
+            .map_err(|error| format!("`{pattern}` is no regular expression: {error}"))?;
+        let exclude = exclude.iter().map(|glob| glob_regex(glob.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Self::Pattern { regex, exclude })
+    }
+
+    /// Whether a topic of that name is one of them. Names that begin with `__` are Kafka's own: no pattern takes them.
+    pub fn matches(&self, topic: &str) -> bool {
+        match self {
+            Self::Topic(name) => **name == *topic,
+            Self::Pattern { regex, exclude } => {
+                !topic.starts_with("__") && regex.is_match(topic) && !exclude.iter().any(|glob| glob.is_match(topic))
+            }
+        }
+    }
+}
+
+fn glob_regex(glob: &str) -> Result<Regex, String> {
+    let parts: Vec<String> = glob.split('*').map(regex::escape).collect();
+    Regex::new(&format!("^(?s:{})$", parts.join(".*"))).map_err(|error| format!("`{glob}` is no glob: {error}"))
+}

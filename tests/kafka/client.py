@@ -1,0 +1,174 @@
+"""What a stranger's client does with topics: librdkafka through confluent-kafka, not the host's own code."""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+PATIENCE = 120
+"""Seconds after which a test gives up. It says nothing about how long something should take."""
+
+
+@dataclass(frozen=True)
+class Record:
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]] = field(default_factory=list)
+
+    def all(self, name):
+        return [value for key, value in self.headers if key == name]
+
+    def header(self, name):
+        """The value of a header that is there once, or None."""
+        values = self.all(name)
+        assert len(values) <= 1, f"{name} is there {len(values)} times: {self.headers}"
+        return values[0] if values else None
+
+    def text(self, name):
+        value = self.header(name)
+        return None if value is None else value.decode()
+
+    @classmethod
+    def of(cls, message):
+        return cls(message.topic(), message.partition(), message.offset(), message.timestamp()[1],
+                   message.key(), message.value(), message.headers() or [])
+
+
+class Client:
+    def __init__(self, bootstrap):
+        self.bootstrap = bootstrap
+        self.settings = {"bootstrap.servers": bootstrap, "log_level": 0}
+        self.admin = AdminClient(self.settings)
+        # Not the partitioner of Java, so that a reply's partition is never right by chance.
+        self.producer = Producer({**self.settings, "linger.ms": 0, "partitioner": "consistent_random",
+                                  "message.max.bytes": 64 * 1024 * 1024})
+        self._logs = {}
+
+    def create(self, *topics, partitions=1, **config):
+        settings = {name.replace("_", "."): str(value) for name, value in config.items()}
+        made = self.admin.create_topics([NewTopic(topic, partitions, config=settings) for topic in topics])
+        for future in made.values():
+            future.result(PATIENCE)
+
+    def delete(self, *topics):
+        for future in self.admin.delete_topics(list(topics)).values():
+            future.result(PATIENCE)
+
+    def topics(self):
+        return self.admin.list_topics(timeout=PATIENCE).topics
+
+    def send(self, topic, value=b"", key=None, headers=(), partition=-1):
+        """Returns the record as it stands in its topic."""
+        return self.send_all(topic, [{"value": value, "key": key, "headers": headers, "partition": partition}])[0]
+
+    def send_all(self, topic, records):
+        """Many at once: dictionaries of value, key, headers, partition and timestamp."""
+        acknowledged = [None] * len(records)
+
+        def acknowledge(index):
+            def note(error, message):
+                if error is not None:
+                    raise KafkaException(error)
+                acknowledged[index] = message
+            return note
+
+        for index, record in enumerate(records):
+            while True:
+                try:
+                    self.producer.produce(topic, record.get("value", b""), record.get("key"),
+                                          record.get("partition", -1), on_delivery=acknowledge(index),
+                                          timestamp=record.get("timestamp", 0),
+                                          headers=list(record.get("headers", ())))
+                    break
+                except BufferError:
+                    self.producer.poll(0.1)
+        self.producer.flush(PATIENCE)
+        return [Record(topic, message.partition(), message.offset(), message.timestamp()[1], record.get("key"),
+                       record.get("value", b""), list(record.get("headers", ())))
+                for message, record in zip(acknowledged, records)]
+
+    def log(self, topic):
+        if topic not in self._logs:
+            self._logs[topic] = Log(self, topic)
+        return self._logs[topic]
+
+    def close_logs(self):
+        while self._logs:
+            self._logs.popitem()[1].close()
+
+    def consumer(self, **settings):
+        return Consumer({**self.settings, "group.id": f"reader-{uuid.uuid4()}", "enable.auto.commit": False,
+                         "isolation.level": "read_committed", "auto.offset.reset": "earliest", **settings})
+
+    def partitions(self, topic):
+        return sorted(self.admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions)
+
+    def committed(self, group, topic):
+        """The offset of each partition from which a group would go on; 0 where it has committed none."""
+        asked = [ConsumerGroupTopicPartitions(group)]
+        answer = self.admin.list_consumer_group_offsets(asked)[group].result(PATIENCE)
+        committed = {position.partition: position.offset for position in answer.topic_partitions
+                     if position.topic == topic}
+        return {partition: max(committed.get(partition, 0), 0) for partition in self.partitions(topic)}
+
+
+class Log:
+    """All that a topic holds, read as it grows; what was not committed in a transaction is not seen."""
+
+    def __init__(self, client, topic):
+        self.topic = topic
+        self.records = []
+        self._consumer = client.consumer()
+        self._partitions = client.partitions(topic)
+        self._next = dict.fromkeys(self._partitions, 0)
+        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in self._partitions])
+
+    def find(self, matches, patience=PATIENCE):
+        """The first record that matches, awaited."""
+        looked_at = 0
+        give_up = time.monotonic() + patience
+        while time.monotonic() < give_up:
+            for record in self.records[looked_at:]:
+                looked_at += 1
+                if matches(record):
+                    return record
+            self._take(0.5)
+        seen = "\n".join(f"  {record}"[:400] for record in self.records[-5:])
+        raise AssertionError(f"not found in {self.topic} within {patience} s; of {len(self.records)}, the last:\n{seen}")
+
+    def at_least(self, count):
+        """Waits until the topic holds so many."""
+        give_up = time.monotonic() + PATIENCE
+        while len(self.records) < count:
+            assert time.monotonic() < give_up, f"{self.topic} holds {len(self.records)} records, not {count}"
+            self._take(0.5)
+        return self.all()
+
+    def all(self):
+        """Everything up to the end that the topic has now."""
+        for partition in self._partitions:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), PATIENCE)
+            while self._position(partition) < end:
+                self._take(0.1)
+        return list(self.records)
+
+    def close(self):
+        self._consumer.close()
+
+    def _position(self, partition):
+        """Counts the markers of transactions too, which are no records."""
+        position = self._consumer.position([TopicPartition(self.topic, partition)])[0].offset
+        return max(position, self._next[partition])
+
+    def _take(self, seconds):
+        for message in self._consumer.consume(1000, seconds):
+            if message.error() is not None:
+                raise KafkaException(message.error())
+            self._next[message.partition()] = message.offset() + 1
+            self.records.append(Record.of(message))

@@ -1,0 +1,125 @@
+"""Books of many records: how each was to end, how it ended, and what came twice."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A sort of record: what the handler answers, whether anybody asks, and what must come of it."""
+
+    name: str
+    share: int
+    status: bytes
+    asks: bool
+    replies: bool
+    dies: bool
+
+
+KINDS = (
+    Kind("answered", 16, b"200", asks=True, replies=True, dies=False),
+    Kind("refused", 2, b"404", asks=True, replies=True, dies=False),
+    Kind("failed", 1, b"503", asks=True, replies=True, dies=True),
+    Kind("unheard", 1, b"404", asks=False, replies=False, dies=True),
+)
+
+ROUTE = {"operation": "POST /status/{code}", "path": {"code": "header:code"},
+         "retry": {"attempts": 2, "backoff": "10ms", "max_backoff": "20ms"}}
+"""What a handler of these records needs in its route."""
+
+
+@dataclass
+class Fault:
+    """What was durable when the host was killed."""
+
+    committed: dict[int, int]
+    ends: int
+    """How many ends had been read by then; what is read later was written later."""
+
+
+@dataclass
+class Summary:
+    sent: int
+    lost: list[int] = field(default_factory=list)
+    """Records without the end that they were to have."""
+    strange: list[str] = field(default_factory=list)
+    """Ends that no record was to have."""
+    repeated: int = 0
+    """Ends that came once more; after a kill at most what was in flight, or had ended since the last commit."""
+    beyond: list[str] = field(default_factory=list)
+    """Repetitions of what a commit before the kill had covered: a broken promise."""
+
+
+class Ledger:
+    def __init__(self, host, handler, seed=0):
+        self.host = host
+        self.topic = host.topic(handler)
+        self.kinds = {}
+        self.coordinates = {}
+        self.ends = []
+        self.faults = []
+        self._ended = set()
+        self._chance = random.Random(seed)
+        self._read = {"reply": 0, "dead letter": 0}
+
+    def send(self, count):
+        first = len(self.kinds)
+        drawn = self._chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=count)
+        self.kinds.update(enumerate(drawn, first))
+        acknowledged = self.host.kafka.send_all(self.topic, [self._record(number) for number in range(first, first + count)])
+        for number, record in enumerate(acknowledged, first):
+            self.coordinates[number] = (record.partition, record.offset)
+
+    def _record(self, number):
+        kind = self.kinds[number]
+        address = [("reply-to", self.host.replies.encode())] if kind.asks else []
+        return {"key": str(number % 997).encode(), "value": b"x" * self._chance.randrange(100),
+                "headers": [*address, ("correlation-id", str(number).encode()), ("code", kind.status)]}
+
+    def read(self):
+        """Takes in what has been written since; returns how many records have the ends that they were to have."""
+        for end, topic in (("reply", self.host.replies), ("dead letter", f"{self.topic}-dlt")):
+            records = self.host.kafka.log(topic).all()
+            for record in records[self._read[end]:]:
+                number = int(record.header("correlation-id"))
+                self.ends.append((number, end))
+                self._ended.add((number, end))
+            self._read[end] = len(records)
+        return sum(1 for number in self.kinds if not self._missing(number))
+
+    def _missing(self, number):
+        kind = self.kinds[number]
+        return {end for end, expected in (("reply", kind.replies), ("dead letter", kind.dies))
+                if expected and (number, end) not in self._ended}
+
+    def await_ends(self, count):
+        self.host.until(lambda: self.read() >= count, f"has not ended {count} records")
+
+    def kill(self):
+        """kill -9 of the host, and a note of what was durable."""
+        self.host.kill()
+        self.read()
+        self.faults.append(Fault(self.host.kafka.committed(self.host.group, self.topic), len(self.ends)))
+
+    def summary(self):
+        self.read()
+        summary = Summary(len(self.kinds), lost=[number for number in self.kinds if self._missing(number)])
+        for (number, end), times in Counter(self.ends).items():
+            expected = self.kinds[number].replies if end == "reply" else self.kinds[number].dies
+            if not expected:
+                summary.strange.append(f"{end} of record {number} ({self.kinds[number].name})")
+            summary.repeated += times - 1
+        for fault in self.faults:
+            for number, end in self.ends[fault.ends:]:
+                partition, offset = self.coordinates[number]
+                if offset < fault.committed[partition]:
+                    summary.beyond.append(f"{end} of record {number}, partition {partition}, offset {offset}")
+        return summary
+
+    def assert_whole(self):
+        summary = self.summary()
+        assert not summary.lost, f"{len(summary.lost)} of {summary.sent} records are lost: {summary.lost[:10]}"
+        assert not summary.strange, f"{len(summary.strange)} ends that should not be: {summary.strange[:10]}"
+        assert not summary.beyond, f"{len(summary.beyond)} repeated below the committed offset: {summary.beyond[:10]}"
+        return summary

@@ -1,0 +1,46 @@
+"""The café in every language, on Kafka: the scenarios that the guests themselves are tested with over plain HTTP."""
+
+import base64
+import json
+
+import pytest
+from host import REPOSITORY
+
+SCENARIOS = json.loads((REPOSITORY / "guest-examples" / "scenarios.json").read_text())
+LANGUAGES = ["rust", "js", "python"]
+
+
+def handler_of(request):
+    """A handler for each operation, named after it."""
+    path = "-".join("".join(letter if letter.isalnum() else "-" for letter in request["path"]).split("-"))
+    return f"{request['method'].lower()}-{path.strip('-') or 'root'}"
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def cafe(request, new_host):
+    host = new_host(tenant={"max_memory": "256MiB"})
+    for order in {handler_of(scenario["request"]): scenario["request"] for scenario in SCENARIOS}.values():
+        host.handler(handler_of(order), f"{order['method']} {order['path']}", f"coffee-{request.param}",
+                     retry={"attempts": 1}, deadline="30s")
+    return host.start()
+
+
+def bytes_of(body):
+    return base64.b64decode(body["base64"]) if "base64" in body else body["text"].encode().ljust(body.get("padded_to", 0))
+
+
+def record_headers(headers):
+    """What was encoded for HTTP is bytes in a record."""
+    encoded = dict(headers).get("x-kafka-encoded-headers", "").split(",")
+    return [(name, base64.b64decode(value) if name in encoded else value.encode())
+            for name, value in headers if name != "x-kafka-encoded-headers"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario["name"] for scenario in SCENARIOS])
+def test_scenario(cafe, scenario):
+    order, expected = scenario["request"], scenario["response"]
+    reply = cafe.ask(handler_of(order), bytes_of(order["body"]), headers=record_headers(order["headers"]))
+    assert reply.text("status-code") == str(expected["status"])
+    assert json.loads(reply.value) == expected["json"]
+    for name, value in expected["headers"]:
+        assert reply.text(name) == value
