@@ -60,7 +60,11 @@ pub(crate) fn read(section: &mut Section<'_>, folder: &Path, check: PropertyChec
             .choice("first_start", &[("earliest", FirstStart::Earliest), ("latest", FirstStart::Latest)])
             .map_or(FirstStart::Earliest, |found| found.value),
         instance_id: identifier(section, "instance_id"),
-        return_address_headers: headers(section, "return_address_headers", &["reply-to", "kafka_replyTopic", "zilla:reply-to"]),
+        return_address_headers: headers(
+            section,
+            "return_address_headers",
+            &["reply-to", "kafka_replyTopic", "zilla:reply-to"],
+        ),
         correlation_headers: headers(
             section,
             "correlation_headers",
@@ -74,9 +78,17 @@ pub(crate) fn read(section: &mut Section<'_>, folder: &Path, check: PropertyChec
 fn bootstrap_servers(section: &mut Section<'_>) -> String {
     let before = section.is_sound(|section| section.text("bootstrap_servers", "localhost:9092"));
     match before {
-        (Some(Located { value: Text { value, .. }, .. }), _) if value.split(',').all(|server| is_server(server.trim())) => value,
+        (Some(Located { value: Text { value, .. }, .. }), _)
+            if value.split(',').all(|server| is_server(server.trim())) =>
+        {
+            value
+        }
         (Some(Located { value, place }), _) => {
-            let message = format!("`{}` is \"{}\", which is not a list of brokers", section.path("bootstrap_servers"), value.shown);
+            let message = format!(
+                "`{}` is \"{}\", which is not a list of brokers",
+                section.path("bootstrap_servers"),
+                value.shown
+            );
             section.report(&place, Code::InvalidValue, message, "write host:port, several with commas between");
             String::new()
         }
@@ -109,7 +121,8 @@ fn identifier(section: &mut Section<'_>, key: &'static str) -> Option<String> {
     if valid_topic_name(&value.value) && value.value.len() <= 100 {
         return Some(value.value);
     }
-    let message = format!("`{}` is \"{}\"; it takes 1 to 100 letters, digits, `.`, `_` and `-`", section.path(key), value.shown);
+    let message =
+        format!("`{}` is \"{}\"; it takes 1 to 100 letters, digits, `.`, `_` and `-`", section.path(key), value.shown);
     section.report(&place, Code::InvalidValue, message, "write such a name");
     None
 }
@@ -123,9 +136,19 @@ pub(crate) fn headers(section: &mut Section<'_>, key: &'static str, default: &[&
     for Located { value: Text { value, .. }, place } in written {
         let path = section.path(key);
         if value.is_empty() {
-            section.report(&place, Code::InvalidValue, format!("`{path}` has an empty name"), "name a header, or remove it");
+            section.report(
+                &place,
+                Code::InvalidValue,
+                format!("`{path}` has an empty name"),
+                "name a header, or remove it",
+            );
         } else if names.iter().any(|name| name.eq_ignore_ascii_case(&value)) {
-            section.report(&place, Code::InvalidValue, format!("`{path}` names {value} twice"), "remove one; case makes no difference");
+            section.report(
+                &place,
+                Code::InvalidValue,
+                format!("`{path}` names {value} twice"),
+                "remove one; case makes no difference",
+            );
         } else {
             names.push(value.into());
         }

@@ -11,13 +11,13 @@ use super::references::References;
 
 mod route;
 
-pub(crate) use route::RouteManifest;
+pub(crate) use route::{RETRY, RouteManifest, default_operation};
 
 /// A manifest as it was written: sound in itself, not yet joined to its tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Manifest {
-    /// The component, relative to the tenant's folder and within it; `None` is the one beside the manifest.
-    pub(crate) component: Option<Located<String>>,
+    /// Which component.
+    pub(crate) component: ComponentName,
     /// The component's SHA-256 as `sha256:` and 64 lower-case digits, where the manifest insists on it.
     pub(crate) digest: Option<Located<String>>,
     /// A consumer group of its own within the tenant.
@@ -28,6 +28,17 @@ pub(crate) struct Manifest {
     pub(crate) env: Vec<(String, String)>,
     /// The file.
     pub(crate) place: Place,
+}
+
+/// Which component a manifest means.
+#[derive(Clone, Debug)]
+pub(crate) enum ComponentName {
+    /// The one beside the manifest, of the same name.
+    Beside,
+    /// This one, relative to the tenant's folder and within it.
+    Named(Located<String>),
+    /// What is written has been reported as a fault.
+    Faulty,
 }
 
 /// What was read of a manifest.
@@ -42,6 +53,11 @@ pub(crate) struct ManifestRead {
 }
 
 impl Manifest {
+    /// What a component without a manifest gets; `place` is the component.
+    pub(crate) fn none(place: Place) -> Self {
+        Self { component: ComponentName::Beside, digest: None, group: None, routes: None, env: Vec::new(), place }
+    }
+
     /// Reads a manifest's text; `name` is how messages call the file.
     pub(crate) fn read(name: &str, text: String) -> ManifestRead {
         let source = Source { name: name.into(), text };
@@ -61,23 +77,28 @@ fn read(root: &mut Section<'_>, name: &Arc<str>) -> Manifest {
     }
 }
 
-fn component(root: &mut Section<'_>) -> Option<Located<String>> {
-    let Located { value, place } = root.text("component", "orders.wasm")?;
-    if value.value.is_empty() {
-        root.report(&place, Code::InvalidValue, "`component` is empty", "name the component, or remove the key");
-        return None;
-    }
+fn component(root: &mut Section<'_>) -> ComponentName {
+    let (written, sound) = root.is_sound(|root| root.text("component", "orders.wasm"));
+    let Some(Located { value, place }) = written else {
+        return if sound { ComponentName::Beside } else { ComponentName::Faulty };
+    };
     if !stays_inside(&value.value) {
-        let message = format!("`component` is \"{}\", which leaves the tenant's folder", value.shown);
-        root.report(&place, Code::PathOutside, message, "put the component into the folder and name it relative to that");
-        return None;
+        let message = format!("`component` is \"{}\", which is no path within the tenant's folder", value.shown);
+        root.report(
+            &place,
+            Code::PathOutside,
+            message,
+            "put the component into the folder and name it relative to that",
+        );
+        return ComponentName::Faulty;
     }
-    Some(Located { value: value.value, place })
+    ComponentName::Named(Located { value: value.value, place })
 }
 
 /// Whether a path only ever goes down.
 fn stays_inside(path: &str) -> bool {
-    Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    !path.is_empty()
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 fn digest(root: &mut Section<'_>) -> Option<Located<String>> {
@@ -85,7 +106,12 @@ fn digest(root: &mut Section<'_>) -> Option<Located<String>> {
     let digits = value.value.strip_prefix("sha256:").filter(|digits| digits.len() == 64);
     let Some(digits) = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) else {
         let message = format!("`digest` is \"{}\", which is not `sha256:` and 64 hexadecimal digits", value.shown);
-        root.report(&place, Code::InvalidValue, message, "write what `sha256sum` prints for the component after `sha256:`");
+        root.report(
+            &place,
+            Code::InvalidValue,
+            message,
+            "write what `sha256sum` prints for the component after `sha256:`",
+        );
         return None;
     };
     Some(Located { value: format!("sha256:{}", digits.to_ascii_lowercase()), place })
@@ -105,20 +131,26 @@ fn group(root: &mut Section<'_>) -> Option<String> {
 fn routes(root: &mut Section<'_>) -> Option<Vec<RouteManifest>> {
     let Located { value, place } = root.each("routes", route::read)?;
     if value.is_empty() {
-        root.report(&place, Code::InvalidValue, "`routes` is empty", "write a [[routes]] section, or remove the key for the default route");
+        root.report(
+            &place,
+            Code::InvalidValue,
+            "`routes` is empty",
+            "write a [[routes]] section, or remove the key for the default route",
+        );
     }
     Some(value.into_iter().flatten().collect())
 }
 
 fn env(root: &mut Section<'_>) -> Vec<(String, String)> {
-    let variables = root.entries("env").into_iter().filter_map(|(name, Located { value: Text { value, .. }, place })| {
-        if name.value.is_empty() || name.value.contains(['=', '\0']) || value.contains('\0') {
-            let message = format!("`env.{}` cannot be an environment variable", name.value.escape_debug());
-            root.report(&place, Code::InvalidValue, message, "use a name without `=`, and no NUL in name or value");
-            return None;
-        }
-        Some((name.value, value))
-    });
+    let variables =
+        root.entries("env").into_iter().filter_map(|(name, Located { value: Text { value, .. }, place })| {
+            if name.value.is_empty() || name.value.contains(['=', '\0']) || value.contains('\0') {
+                let message = format!("`env.{}` cannot be an environment variable", name.value.escape_debug());
+                root.report(&place, Code::InvalidValue, message, "use a name without `=`, and no NUL in name or value");
+                return None;
+            }
+            Some((name.value, value))
+        });
     variables.collect()
 }
 

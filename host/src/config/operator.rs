@@ -11,7 +11,7 @@ use super::overrides::Overrides;
 use super::properties::{self, PropertyCheck};
 use super::reader::Section;
 use super::references::{Environment, References};
-use super::tenant::{self, Tenants};
+use super::tenant::{self, TenantLookup, Tenants};
 use super::units::parse_size;
 
 /// The operator's file, resolved.
@@ -25,8 +25,8 @@ pub struct Operator {
     pub limits: HostLimits,
     /// `[admin]`.
     pub admin: Admin,
-    /// `[tenants]`.
-    pub tenants: Tenants,
+    /// `[tenants]`; see [`Operator::tenant`].
+    tenants: Tenants,
 }
 
 /// `[deploy]`: where handlers lie.
@@ -76,6 +76,11 @@ pub struct OperatorRead {
 }
 
 impl Operator {
+    /// The tenant of that name, which a folder of the deploy directory has.
+    pub fn tenant(&self, name: &str) -> TenantLookup {
+        self.tenants.get(name, &self.kafka)
+    }
+
     /// Reads the operator's file, with the environment's overrides. `check` asks the Kafka client about properties.
     pub fn read(path: &Path, environment: &Environment, check: PropertyCheck<'_>) -> OperatorRead {
         let name: Arc<str> = path.to_string_lossy().into();
@@ -103,7 +108,7 @@ fn read(root: &mut Section<'_>, folder: &Path, check: PropertyCheck<'_>) -> Oper
         let (kafka, sound) = section.is_sound(|section| kafka::read(section, folder, check));
         if sound {
             for fault in properties::check_security(&kafka.properties, &kafka.place) {
-            section.add(fault);
+                section.add(fault);
             }
         }
         kafka
@@ -131,7 +136,12 @@ fn read(root: &mut Section<'_>, folder: &Path, check: PropertyCheck<'_>) -> Oper
 fn path(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<PathBuf> {
     let Located { value, place } = section.text(key, "handlers")?;
     if value.value.is_empty() {
-        section.report(&place, Code::InvalidValue, format!("`{}` is empty", section.path(key)), "write a path, or remove the key");
+        section.report(
+            &place,
+            Code::InvalidValue,
+            format!("`{}` is empty", section.path(key)),
+            "write a path, or remove the key",
+        );
         return None;
     }
     Some(match place {
@@ -149,7 +159,8 @@ fn memory(section: &mut Section<'_>) -> Option<Memory> {
         None => parse_size(written).filter(|bytes| *bytes > 0).map(Memory::Bytes),
     };
     if read.is_none() {
-        let message = format!("`{}` is \"{}\", which is neither a share nor a size", section.path("memory"), value.shown);
+        let message =
+            format!("`{}` is \"{}\", which is neither a share nor a size", section.path("memory"), value.shown);
         section.report(&place, Code::InvalidSize, message, "write \"75%\" (1% to 100%) or a size such as \"2GiB\"");
     }
     read
@@ -159,8 +170,14 @@ fn listen(section: &mut Section<'_>) -> Option<SocketAddr> {
     let Located { value, place } = section.text("listen", "127.0.0.1:9464")?;
     let address = value.value.parse().ok();
     if address.is_none() {
-        let message = format!("`{}` is \"{}\", which is not an address with a port", section.path("listen"), value.shown);
-        section.report(&place, Code::InvalidValue, message, "write IP:PORT, for instance \"127.0.0.1:9464\" or \"[::]:9464\"");
+        let message =
+            format!("`{}` is \"{}\", which is not an address with a port", section.path("listen"), value.shown);
+        section.report(
+            &place,
+            Code::InvalidValue,
+            message,
+            "write IP:PORT, for instance \"127.0.0.1:9464\" or \"[::]:9464\"",
+        );
     }
     address
 }

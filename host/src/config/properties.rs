@@ -58,7 +58,13 @@ pub(crate) enum Scope {
 }
 
 /// Reads a table of properties. Relative paths in them are relative to `folder`, that of the file.
-pub(crate) fn read(section: &mut Section<'_>, key: &'static str, scope: Scope, folder: &Path, check: PropertyCheck<'_>) -> Properties {
+pub(crate) fn read(
+    section: &mut Section<'_>,
+    key: &'static str,
+    scope: Scope,
+    folder: &Path,
+    check: PropertyCheck<'_>,
+) -> Properties {
     let mut written: BTreeMap<String, Located<Text>> = BTreeMap::new();
     for (name, value) in section.entries(key) {
         let value = if names_file(&name.value) { value.map(|path| anchored(path, folder)) } else { value };
@@ -99,7 +105,12 @@ fn anchored(path: Text, folder: &Path) -> Text {
 
 fn admit(name: &str, value: &Text, scope: Scope, place: &Place, check: PropertyCheck<'_>) -> Result<(), Fault> {
     if let Some((why, instead)) = refused::reason(name, scope) {
-        return Err(Fault::new(place, Code::PropertyRefused, format!("the property `{name}` is not open: {why}"), instead));
+        return Err(Fault::new(
+            place,
+            Code::PropertyRefused,
+            format!("the property `{name}` is not open: {why}"),
+            instead,
+        ));
     }
     if names_file(name) && value.value != PROBE && !Path::new(&value.value).exists() {
         let message = format!("`{name}` names {}, which is not there", value.shown);

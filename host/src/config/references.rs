@@ -66,7 +66,10 @@ impl References<'_> {
                 continue;
             }
             let end = reference.find('}').ok_or_else(|| {
-                Unresolved::new("a `${` is not closed".to_owned(), "close it with `}`, or write `$${` for the text `${`")
+                Unresolved::new(
+                    "a `${` is not closed".to_owned(),
+                    "close it with `}`, or write `$${` for the text `${`",
+                )
             })?;
             resolved.push_str(before);
             resolved.push_str(&self.look_up(&reference[2..end])?);
@@ -106,15 +109,19 @@ fn variable(environment: &Environment, name: &str) -> Result<String, Unresolved>
     let value = environment.0.get(name).ok_or_else(|| {
         Unresolved::new(format!("the environment variable {name} is not set"), "set it, or write the value itself")
     })?;
-    value.to_str().map(str::to_owned).ok_or_else(|| {
-        Unresolved::new(format!("the environment variable {name} is not UTF-8"), "set it to UTF-8 text")
-    })
+    value
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Unresolved::new(format!("the environment variable {name} is not UTF-8"), "set it to UTF-8 text"))
 }
 
 /// A file's text without the line break that editors put at the end.
 fn content(path: &Path, written: &str) -> Result<String, Unresolved> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Unresolved::new(format!("the file {written} cannot be read: {error}"), "give the path of a readable file with UTF-8 text")
+        Unresolved::new(
+            format!("the file {written} cannot be read: {error}"),
+            "give the path of a readable file with UTF-8 text",
+        )
     })?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())

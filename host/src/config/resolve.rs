@@ -1,13 +1,12 @@
 //! Joins a manifest to its tenant: what the file asks for, within what the operator allows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_core::route::{ClientErrors, Operation, Route, TopicSelector, WithoutReplyTo, valid_topic_name};
+use callgate_core::route::{ClientErrors, Route, TopicSelector, WithoutReplyTo, valid_topic_name};
 
 use super::fault::{Code, Fault, Located, Place};
-use super::manifest::{Manifest, OPERATION, RETRY, RouteManifest};
+use super::manifest::{Manifest, RETRY, RouteManifest, default_operation};
 use super::tenant::Tenant;
 use super::units::ShownDuration;
 
@@ -19,24 +18,42 @@ const MAX_IN_FLIGHT: usize = 32;
 
 /// A route of a handler, together with the topics it gets.
 #[derive(Clone, Debug)]
-pub(crate) struct HandlerRoute {
+pub struct HandlerRoute {
     /// Which topics.
-    pub(crate) topics: TopicSelector,
+    pub topics: TopicSelector,
     /// What applies to their records.
-    pub(crate) route: Arc<Route>,
+    pub route: Arc<Route>,
     /// Where the topics are written.
-    pub(crate) place: Place,
+    pub place: Place,
 }
 
-/// The routes of a handler, or all that keeps it from its tenant.
-pub(crate) fn resolve(manifest: &Manifest, handler: &str, tenant: &Tenant) -> Result<Vec<HandlerRoute>, Vec<Fault>> {
-    let default = [default_route(handler, tenant, &manifest.place)];
-    let routes = manifest.routes.as_deref().unwrap_or(&default);
-    let faults: Vec<Fault> = routes.iter().flat_map(|route| check(route, tenant)).collect();
-    if !faults.is_empty() {
-        return Err(faults);
+impl HandlerRoute {
+    /// What both routes would get, as far as that can be known without the brokers' list of topics: of two different
+    /// patterns it cannot.
+    pub(crate) fn conflict_with(&self, other: &Self) -> Option<String> {
+        use TopicSelector::{Pattern, Topic};
+        match (&self.topics, &other.topics) {
+            (Topic(topic), selector) | (selector, Topic(topic)) => selector.matches(topic).then(|| topic.to_string()),
+            (Pattern { regex: one, .. }, Pattern { regex: two, .. }) => {
+                (one.as_str() == two.as_str()).then(|| "the topics of the same pattern".to_owned())
+            }
+        }
     }
-    Ok(routes.iter().map(|route| within(route, tenant)).collect())
+}
+
+/// The routes of a handler, and all that keeps it from its tenant.
+pub(crate) fn resolve(manifest: &Manifest, handler: &str, tenant: &Tenant) -> (Vec<HandlerRoute>, Vec<Fault>) {
+    let default = [default_route(handler, tenant, &manifest.place)];
+    let written = manifest.routes.as_deref().unwrap_or(&default);
+    let routes: Vec<HandlerRoute> = written.iter().map(|route| within(route, tenant)).collect();
+    let mut faults: Vec<Fault> = written.iter().flat_map(|route| check(route, tenant)).collect();
+    for (index, second) in routes.iter().enumerate() {
+        faults.extend(routes[..index].iter().find_map(|first| second.conflict_with(first)).map(|topics| {
+            let message = format!("another route of this handler gets {topics} as well");
+            Fault::new(&second.place, Code::TopicConflict, message, "leave each topic to one route")
+        }));
+    }
+    (routes, faults)
 }
 
 /// What a component without a manifest, or a manifest without routes, gets.
@@ -44,7 +61,7 @@ fn default_route(handler: &str, tenant: &Tenant, place: &Place) -> RouteManifest
     let topic = format!("{}.{handler}", tenant.name);
     RouteManifest {
         topics: Located { value: TopicSelector::Topic(topic.into()), place: place.clone() },
-        operation: OPERATION,
+        operation: default_operation(),
         tombstone: None,
         query: Vec::new(),
         reply_to: None,
@@ -75,14 +92,24 @@ fn check_topic(topic: &str, route: &RouteManifest, tenant: &Tenant) -> Vec<Fault
         let hint = "use a topic within the tenant's `topics`, or ask the operator to add it";
         faults.push(Fault::new(place, Code::TopicNotAllowed, message, hint));
     }
-    match &tenant.dead_letter_topic {
+    match &tenant.settings.dead_letter.topic {
         Some(dead_letters) if **dead_letters == *topic => {
             let message = format!("{topic} takes this route's own dead letters: what fails would come back for ever");
-            faults.push(Fault::new(place, Code::TopicConflict, message, "use another topic, or another `dead_letter_topic` of the tenant"));
+            faults.push(Fault::new(
+                place,
+                Code::TopicConflict,
+                message,
+                "use another topic, or another `dead_letter_topic` of the tenant",
+            ));
         }
         None if !valid_topic_name(&format!("{topic}-dlt")) => {
             let message = format!("{topic}-dlt, where its dead letters go, is too long for the name of a topic");
-            faults.push(Fault::new(place, Code::InvalidTopic, message, "use a shorter topic, or set `dead_letter_topic` of the tenant"));
+            faults.push(Fault::new(
+                place,
+                Code::InvalidTopic,
+                message,
+                "use a shorter topic, or set `dead_letter_topic` of the tenant",
+            ));
         }
         _ => {}
     }
@@ -97,7 +124,10 @@ fn check_reply_to(route: &RouteManifest, tenant: &Tenant) -> Option<Fault> {
             "use a topic within the tenant's `reply_topics`, or ask the operator to add it",
         )
     } else if matches!(&route.topics.value, TopicSelector::Topic(own) if own == topic) {
-        (format!("{topic} is the topic that the route consumes: each reply would be a new request"), "reply to another topic")
+        (
+            format!("{topic} is the topic that the route consumes: each reply would be a new request"),
+            "reply to another topic",
+        )
     } else {
         return None;
     };
@@ -115,7 +145,8 @@ fn check_deadline(route: &RouteManifest, tenant: &Tenant) -> Option<Fault> {
 fn check_in_flight(route: &RouteManifest, tenant: &Tenant) -> Option<Fault> {
     let Located { value, place } = route.max_in_flight.as_ref()?;
     let most = tenant.settings.max_in_flight;
-    (*value > most).then(|| over_limit(place, format!("`max_in_flight` is {value}, and the tenant's {most} for all its handlers")))
+    (*value > most)
+        .then(|| over_limit(place, format!("`max_in_flight` is {value}, and the tenant's {most} for all its handlers")))
 }
 
 fn over_limit(place: &Place, message: String) -> Fault {
@@ -135,7 +166,10 @@ fn within(route: &RouteManifest, tenant: &Tenant) -> HandlerRoute {
             without_reply_to: route.without_reply_to,
             client_errors: route.client_errors,
             ordering: route.ordering,
-            max_in_flight: route.max_in_flight.as_ref().map_or(MAX_IN_FLIGHT.min(settings.max_in_flight), |most| most.value),
+            max_in_flight: route
+                .max_in_flight
+                .as_ref()
+                .map_or(MAX_IN_FLIGHT.min(settings.max_in_flight), |most| most.value),
             deadline: route.deadline.as_ref().map_or(DEADLINE.min(settings.max_deadline), |deadline| deadline.value),
             retry: route.retry,
         }),

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_core::dead_letter::DeadLetterHeaders;
-use callgate_core::limits::RequestLimits;
-use callgate_core::route::{TopicList, valid_topic_name};
+use callgate_core::dead_letter::{DeadLetterHeaders, DeadLetterPolicy};
+use callgate_core::limits::{CallLimits, RequestLimits};
+use callgate_core::reply::ReplyPolicy;
+use callgate_core::route::{Route, TopicList, valid_topic_name};
 
-use super::fault::{Code, Fault, Located, Place};
+use super::fault::{Code, Located};
 use super::kafka::{Kafka, headers};
 use super::names::check_name;
 use super::properties::{self, Properties, PropertyCheck, Scope};
@@ -33,19 +34,31 @@ pub struct Tenant {
     pub topics: TopicList,
     /// Whom its records may address.
     pub reply_topics: TopicList,
-    /// Where its dead letters go; `None` is `<topic>-dlt`.
-    pub dead_letter_topic: Option<Arc<str>>,
+    /// How its replies are addressed and correlated.
+    pub reply: ReplyPolicy,
     /// Everything else of its section.
     pub settings: Arc<Settings>,
+}
+
+impl Tenant {
+    /// Bounds on one call of a route.
+    pub fn call_limits(&self, route: &Route) -> CallLimits {
+        CallLimits {
+            deadline: route.deadline,
+            max_cpu: self.settings.max_cpu,
+            max_memory: self.settings.max_memory,
+            max_response_body: self.settings.max_response_body,
+            max_headers: self.settings.request.max_headers,
+            max_header_bytes: self.settings.request.max_header_bytes,
+        }
+    }
 }
 
 /// What does not depend on the tenant's name: shared by the tenants that get `[tenants.default]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The set of headers that tells why a record is a dead letter.
-    pub dead_letter_headers: DeadLetterHeaders,
-    /// Whether a dead letter keeps the record's timestamp.
-    pub original_timestamp: bool,
+    /// Where its dead letters go and what they hold.
+    pub dead_letter: DeadLetterPolicy,
     /// Whether a dead-letter topic that is missing is made.
     pub create_dead_letter_topic: bool,
     /// Bounds on what becomes a request.
@@ -68,8 +81,6 @@ pub struct Settings {
     pub max_buffered_bytes: usize,
     /// Bytes a second that its handlers may write into the log.
     pub max_log: usize,
-    /// Headers, in lower case, whose values appear neither in dead letters nor in logs.
-    pub redact_headers: Vec<Arc<str>>,
     /// Properties of its clients, in front of the host's.
     pub properties: Properties,
 }
@@ -79,14 +90,13 @@ pub struct Settings {
 struct Read {
     topics: Option<TopicList>,
     reply_topics: Option<TopicList>,
-    dead_letter_topic: Option<Arc<str>>,
     settings: Arc<Settings>,
     sound: bool,
 }
 
-/// All tenants that the operator's file admits.
+/// The sections for tenants.
 #[derive(Clone, Debug, Default)]
-pub struct Tenants(BTreeMap<String, Read>);
+pub(crate) struct Tenants(BTreeMap<String, Read>);
 
 /// What the operator's file says about a tenant.
 #[derive(Clone, Debug)]
@@ -101,23 +111,24 @@ pub enum TenantLookup {
 
 impl Tenants {
     /// The tenant of that name: by its own section, or else by `[tenants.default]`. Nothing is inherited from that one.
-    pub fn get(&self, name: &str) -> TenantLookup {
+    pub(crate) fn get(&self, name: &str, kafka: &Kafka) -> TenantLookup {
         let Some(read) = self.0.get(name).or_else(|| self.0.get(DEFAULT)) else { return TenantLookup::Unknown };
-        // A tenant's name is a valid start of a topic's name, so its default list always exists.
-        let own = || TopicList::new([format!("{name}.*")]).ok();
-        let (Some(topics), Some(reply_topics)) =
-            (read.topics.clone().or_else(own), read.reply_topics.clone().or_else(own))
-        else {
-            return TenantLookup::Faulty;
-        };
+        // The name of a tenant is always a valid beginning of a topic's name.
+        let own = TopicList::new([format!("{name}.*")]).unwrap_or_default();
         if !read.sound {
             return TenantLookup::Faulty;
         }
+        let reply_topics = read.reply_topics.as_ref().unwrap_or(&own).clone();
         TenantLookup::Found(Arc::new(Tenant {
             name: name.into(),
-            topics,
+            topics: read.topics.as_ref().unwrap_or(&own).clone(),
+            reply: ReplyPolicy::new(
+                kafka.return_address_headers.clone(),
+                kafka.correlation_headers.clone(),
+                reply_topics.clone(),
+                read.settings.max_hops,
+            ),
             reply_topics,
-            dead_letter_topic: read.dead_letter_topic.clone(),
             settings: read.settings.clone(),
         }))
     }
@@ -135,27 +146,17 @@ pub(crate) fn read_all(root: &mut Section<'_>, kafka: &Kafka, folder: &Path, che
 }
 
 fn read(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, check: PropertyCheck<'_>) -> Read {
-    let dead_letter_topic = topic(section, "dead_letter_topic");
     Read {
         topics: topic_list(section, "topics"),
         reply_topics: topic_list(section, "reply_topics"),
-        dead_letter_topic: dead_letter_topic.map(|topic| topic.value),
         settings: Arc::new(read_settings(section, kafka, folder, check)),
         sound: true,
     }
 }
 
 fn read_settings(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, check: PropertyCheck<'_>) -> Settings {
-    let sets = [
-        ("callgate", DeadLetterHeaders::Callgate),
-        ("connect", DeadLetterHeaders::Connect),
-        ("spring", DeadLetterHeaders::Spring),
-    ];
     Settings {
-        dead_letter_headers: section.choice("dead_letter_headers", &sets).map_or(DeadLetterHeaders::Callgate, |set| set.value),
-        original_timestamp: section
-            .choice("dead_letter_timestamp", &[("now", false), ("original", true)])
-            .is_some_and(|original| original.value),
+        dead_letter: dead_letter_policy(section),
         create_dead_letter_topic: section.boolean("create_dead_letter_topic").unwrap_or(true),
         request: RequestLimits {
             max_headers: count(section, "max_headers", 1, 100_000, 256),
@@ -171,7 +172,6 @@ fn read_settings(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, check:
         max_buffered_records: count(section, "max_buffered_records", 1, 10_000_000, 10_000),
         max_buffered_bytes: size(section, "max_buffered_bytes", 64 * KIB, 64 * GIB, 32 * MIB),
         max_log: size(section, "max_log", 1, GIB, 64 * KIB),
-        redact_headers: headers(section, "redact_headers", &[]).iter().map(|name| name.to_lowercase().into()).collect(),
         properties: read_properties(section, kafka, folder, check),
     }
 }
@@ -194,25 +194,40 @@ fn topic_list(section: &mut Section<'_>, key: &'static str) -> Option<TopicList>
     let (sound, faulty): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|entry| TopicList::new([entry.value.value.as_str()]).is_ok());
     for Located { value, place } in faulty {
-        let message = format!("`{}` has \"{}\", which is no topic and no prefix of topics", section.path(key), value.shown);
+        let message =
+            format!("`{}` has \"{}\", which is no topic and no prefix of topics", section.path(key), value.shown);
         section.report(&place, Code::InvalidTopic, message, "write a topic's name, or its beginning and a `*`");
     }
     TopicList::new(sound.into_iter().map(|entry| entry.value.value)).ok()
 }
 
-/// The name of one topic.
-pub(crate) fn topic(section: &mut Section<'_>, key: &'static str) -> Option<Located<Arc<str>>> {
-    let Located { value, place } = section.text(key, "shop.orders")?;
-    if valid_topic_name(&value.value) {
-        return Some(Located { value: value.value.into(), place });
+fn dead_letter_policy(section: &mut Section<'_>) -> DeadLetterPolicy {
+    let sets = [
+        ("callgate", DeadLetterHeaders::Callgate),
+        ("connect", DeadLetterHeaders::Connect),
+        ("spring", DeadLetterHeaders::Spring),
+    ];
+    let timestamps = [("now", false), ("original", true)];
+    DeadLetterPolicy {
+        topic: dead_letter_topic(section),
+        headers: section.choice("dead_letter_headers", &sets).map(|set| set.value).unwrap_or_default(),
+        original_timestamp: section.choice("dead_letter_timestamp", &timestamps).is_some_and(|original| original.value),
+        redact: headers(section, "redact_headers", &[]),
     }
-    report_topic(section, key, &value.shown, &place);
-    None
 }
 
-fn report_topic(section: &Section<'_>, key: &str, shown: &str, place: &Place) {
-    let message = format!("`{}` is \"{shown}\", which Kafka does not take as a topic's name", section.path(key));
-    section.report(place, Code::InvalidTopic, message, "use 1 to 249 letters, digits, `.`, `_` and `-`");
+fn dead_letter_topic(section: &mut Section<'_>) -> Option<Arc<str>> {
+    let Located { value, place } = section.text("dead_letter_topic", "shop.dlt")?;
+    if valid_topic_name(&value.value) {
+        return Some(value.value.into());
+    }
+    let message = format!(
+        "`{}` is \"{}\", which Kafka does not take as a topic's name",
+        section.path("dead_letter_topic"),
+        value.shown
+    );
+    section.report(&place, Code::InvalidTopic, message, "use 1 to 249 letters, digits, `.`, `_` and `-`");
+    None
 }
 
 fn count(section: &mut Section<'_>, key: &'static str, from: u64, to: u64, default: usize) -> usize {

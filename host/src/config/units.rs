@@ -3,36 +3,30 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Splits `64KiB` into 64 and `KiB`. No sign, no fraction, no space: one way to write a quantity.
-fn split(text: &str) -> Option<(u64, &str)> {
-    let unit = text.find(|c: char| !c.is_ascii_digit())?;
-    Some((text[..unit].parse().ok()?, &text[unit..]))
-}
+/// Units, the largest first; the last one is 1.
+type Units = [(u64, &'static str)];
+
+/// In milliseconds.
+const DURATIONS: &Units = &[(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+
+/// In bytes.
+const SIZES: &Units = &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
 
 /// Reads `250ms`, `5s`, `2m` or `1h`.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let (count, unit) = split(text)?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    count.checked_mul(millis).map(Duration::from_millis)
+    parse(text, DURATIONS).map(Duration::from_millis)
 }
 
 /// Reads `512B`, `64KiB`, `16MiB` or `2GiB` as bytes.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
-    let (count, unit) = split(text)?;
-    let bytes = match unit {
-        "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    count.checked_mul(bytes)
+    parse(text, SIZES)
+}
+
+/// A count and a unit without sign, fraction or space: there is one way to write a quantity.
+fn parse(text: &str, units: &Units) -> Option<u64> {
+    let (count, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (factor, _) = units.iter().find(|(_, name)| *name == unit)?;
+    count.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 /// Prints a duration as it would be written in a file.
@@ -40,14 +34,7 @@ pub(crate) struct ShownDuration(pub(crate) Duration);
 
 impl fmt::Display for ShownDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        match millis {
-            0 => f.write_str("0s"),
-            _ if millis % 3_600_000 == 0 => write!(f, "{}h", millis / 3_600_000),
-            _ if millis % 60_000 == 0 => write!(f, "{}m", millis / 60_000),
-            _ if millis % 1_000 == 0 => write!(f, "{}s", millis / 1_000),
-            _ => write!(f, "{millis}ms"),
-        }
+        show(f, u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX), DURATIONS)
     }
 }
 
@@ -56,14 +43,16 @@ pub(crate) struct ShownSize(pub(crate) u64);
 
 impl fmt::Display for ShownSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0;
-        match bytes {
-            0 => f.write_str("0B"),
-            _ if bytes % (1 << 30) == 0 => write!(f, "{}GiB", bytes >> 30),
-            _ if bytes % (1 << 20) == 0 => write!(f, "{}MiB", bytes >> 20),
-            _ if bytes % (1 << 10) == 0 => write!(f, "{}KiB", bytes >> 10),
-            _ => write!(f, "{bytes}B"),
-        }
+        show(f, self.0, SIZES)
+    }
+}
+
+/// In the largest unit that leaves no fraction.
+fn show(f: &mut fmt::Formatter<'_>, amount: u64, units: &Units) -> fmt::Result {
+    let fitting = units.iter().find(|(factor, _)| amount > 0 && amount.is_multiple_of(*factor));
+    match fitting.or(units.last()) {
+        Some((factor, unit)) => write!(f, "{}{unit}", amount / factor),
+        None => write!(f, "{amount}"),
     }
 }
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use callgate_core::order::Ordering;
 use callgate_core::retry::RetryPolicy;
-use callgate_core::route::{Binding, ClientErrors, Operation, TopicSelector, WithoutReplyTo, valid_topic_name};
+use callgate_core::route::{
+    Binding, ClientErrors, Operation, PathPart, TopicSelector, WithoutReplyTo, valid_topic_name,
+};
+use http::Method;
 
 use crate::config::fault::{Code, Located, Place};
 use crate::config::reader::{Section, Text};
@@ -14,8 +17,10 @@ use crate::config::reader::{Section, Text};
 /// What every pattern leaves out unless the manifest says otherwise: dead letters and replies.
 const EXCLUDE: [&str; 2] = ["*-dlt", "*.replies"];
 
-/// The operation of a route that names none.
-pub(crate) const OPERATION: &str = "POST /";
+/// The operation of a route that names none: `POST /`.
+pub(crate) fn default_operation() -> Operation {
+    Operation { method: Method::POST, path: vec![PathPart::Literal("/".to_owned())] }
+}
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -61,7 +66,9 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
         client_errors: section
             .choice("client_errors", &[("dead-letter", ClientErrors::DeadLetter), ("accept", ClientErrors::Accept)])
             .map_or(ClientErrors::DeadLetter, |found| found.value),
-        ordering: section.choice("ordering", &[("partition", Ordering::Partition)]).map_or(Ordering::Partition, |found| found.value),
+        ordering: section
+            .choice("ordering", &[("partition", Ordering::Partition)])
+            .map_or(Ordering::Partition, |found| found.value),
         max_in_flight: section.count("max_in_flight", 1..=100_000).map(|count| count.map(|count| count as usize)),
         deadline: section.duration("deadline", MS..=HOUR),
         retry: section.within("retry", retry),
@@ -74,7 +81,11 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
 
 fn topics(section: &mut Section<'_>) -> Option<Located<TopicSelector>> {
     let ((topic, pattern, exclude), sound) = section.is_sound(|section| {
-        (section.text("topic", "shop.orders"), section.text("topic_pattern", "shop\\..*"), section.texts("exclude", "*-dlt"))
+        (
+            section.text("topic", "shop.orders"),
+            section.text("topic_pattern", "shop\\..*"),
+            section.texts("exclude", "*-dlt"),
+        )
     });
     let place = section.place().clone();
     match (topic, pattern) {
@@ -93,7 +104,12 @@ fn topics(section: &mut Section<'_>) -> Option<Located<TopicSelector>> {
         }
         (None, None) => {
             if sound {
-                section.report(&place, Code::MissingKey, "the route has no `topic`", "name one, or give a `topic_pattern`");
+                section.report(
+                    &place,
+                    Code::MissingKey,
+                    "the route has no `topic`",
+                    "name one, or give a `topic_pattern`",
+                );
             }
             None
         }
@@ -106,7 +122,12 @@ fn one_topic(section: &Section<'_>, topic: Located<Text>) -> Option<Located<Topi
         return Some(Located { value: TopicSelector::Topic(value.into()), place });
     }
     let message = format!("`{}` is \"{shown}\", which Kafka does not take as a topic's name", section.path("topic"));
-    section.report(&place, Code::InvalidTopic, message, "use 1 to 249 letters, digits, `.`, `_` and `-`; for more topics use `topic_pattern`");
+    section.report(
+        &place,
+        Code::InvalidTopic,
+        message,
+        "use 1 to 249 letters, digits, `.`, `_` and `-`; for more topics use `topic_pattern`",
+    );
     None
 }
 
@@ -123,7 +144,12 @@ fn topic_pattern(
         Ok(selector) => Some(Located { value: selector, place: pattern.place }),
         Err(reason) => {
             let message = format!("`{}`: {}", section.path("topic_pattern"), reason.lines().last().unwrap_or_default());
-            section.report(&pattern.place, Code::InvalidPattern, message, "write a regular expression for the whole name, as Rust's regex crate reads it");
+            section.report(
+                &pattern.place,
+                Code::InvalidPattern,
+                message,
+                "write a regular expression for the whole name, as Rust's regex crate reads it",
+            );
             None
         }
     }
@@ -132,10 +158,7 @@ fn topic_pattern(
 /// The operation of a route, or the default one.
 fn operation(section: &mut Section<'_>, key: &'static str, bindings: &Bindings) -> Option<Operation> {
     let (written, sound) = section.is_sound(|section| operation_at(section, key, bindings));
-    if written.is_none() && sound {
-        return Operation::parse(OPERATION, &BTreeMap::new()).ok();
-    }
-    written
+    written.or_else(|| sound.then(default_operation))
 }
 
 fn operation_at(section: &mut Section<'_>, key: &'static str, bindings: &Bindings) -> Option<Operation> {
@@ -145,7 +168,12 @@ fn operation_at(section: &mut Section<'_>, key: &'static str, bindings: &Binding
         Ok(operation) => Some(operation),
         Err(reason) => {
             let message = format!("`{}` is \"{}\": {reason}", section.path(key), value.shown);
-            section.report(&place, Code::InvalidOperation, message, "write a method and a path such as \"POST /orders/{id}\"");
+            section.report(
+                &place,
+                Code::InvalidOperation,
+                message,
+                "write a method and a path such as \"POST /orders/{id}\"",
+            );
             None
         }
     }
@@ -166,7 +194,8 @@ fn bindings_in_order(section: &mut Section<'_>, key: &'static str) -> Vec<(Strin
                 Some(header) => Binding::Header(header.into()),
                 None => {
                     let path = section.path(key);
-                    let message = format!("`{path}.{}` is \"{}\", which is no part of a record", name.value, value.shown);
+                    let message =
+                        format!("`{path}.{}` is \"{}\", which is no part of a record", name.value, value.shown);
                     section.report(&place, Code::InvalidValue, message, "write \"header:NAME\" or \"key\"");
                     continue;
                 }
@@ -178,10 +207,18 @@ fn bindings_in_order(section: &mut Section<'_>, key: &'static str) -> Vec<(Strin
 }
 
 fn report_unused(section: &Section<'_>, bindings: &Bindings, operation: &Operation, tombstone: Option<&Operation>) {
-    let used = |name: &str| operation.parameters().chain(tombstone.into_iter().flat_map(Operation::parameters)).any(|known| known == name);
+    let used = |name: &str| {
+        operation.parameters().chain(tombstone.into_iter().flat_map(Operation::parameters)).any(|known| known == name)
+    };
     for (name, (_, place)) in bindings.iter().filter(|(name, _)| !used(name)) {
-        let message = format!("`{}.{name}` binds a parameter that no operation of this route has", section.path("path"));
-        section.report(place, Code::UnusedBinding, message, format!("write `{{{name}}}` as a segment of the operation's path, or remove the binding"));
+        let message =
+            format!("`{}.{name}` binds a parameter that no operation of this route has", section.path("path"));
+        section.report(
+            place,
+            Code::UnusedBinding,
+            message,
+            format!("write `{{{name}}}` as a segment of the operation's path, or remove the binding"),
+        );
     }
 }
 
@@ -191,7 +228,12 @@ fn reply_to(section: &mut Section<'_>) -> Option<Located<Arc<str>>> {
         return Some(Located { value: value.value.into(), place });
     }
     let message = format!("`{}` is \"{}\", which cannot be a reply topic", section.path("reply_to"), value.shown);
-    section.report(&place, Code::InvalidTopic, message, "use 1 to 249 letters, digits, `.`, `_` and `-`, not beginning with `__`");
+    section.report(
+        &place,
+        Code::InvalidTopic,
+        message,
+        "use 1 to 249 letters, digits, `.`, `_` and `-`, not beginning with `__`",
+    );
     None
 }
 
@@ -201,9 +243,16 @@ fn retry(section: &mut Section<'_>) -> RetryPolicy {
     let max_backoff = section.duration("max_backoff", MS..=DAY);
     let longest = max_backoff.as_ref().map_or(RETRY.max_backoff, |longest| longest.value);
     let first = backoff.as_ref().map_or(RETRY.backoff.min(longest), |first| first.value);
-    if first > longest && let Some(place) = backoff.or(max_backoff).map(|written| written.place) {
+    if first > longest
+        && let Some(place) = backoff.or(max_backoff).map(|written| written.place)
+    {
         let message = format!("`{}` is longer than `max_backoff`", section.path("backoff"));
-        section.report(&place, Code::InvalidValue, message, "raise `max_backoff`, which is 30s where it is not written");
+        section.report(
+            &place,
+            Code::InvalidValue,
+            message,
+            "raise `max_backoff`, which is 30s where it is not written",
+        );
     }
     RetryPolicy { attempts, backoff: first, max_backoff: longest }
 }

@@ -63,13 +63,23 @@ const PROMISES: &[Row] = &[
         "remove it",
     ),
     (
-        &["message.timeout.ms", "delivery.timeout.ms", "transaction.timeout.ms", "delivery.report.only.error", "produce.offset.report"],
+        &[
+            "message.timeout.ms",
+            "delivery.timeout.ms",
+            "transaction.timeout.ms",
+            "delivery.report.only.error",
+            "produce.offset.report",
+        ],
         "the host judges each delivery itself and sends again what merely timed out",
         "remove it",
     ),
     (&["allow.auto.create.topics"], "no topic is ever made by a return address", "create the topics at the broker"),
     (&["partitioner"], "keys of replies land where Java's default partitioner puts them", "remove it"),
-    (&["message.max.bytes"], "the topic's limit counts for a reply, never one of the client's own", "set `max.message.bytes` of the topic at the broker"),
+    (
+        &["message.max.bytes"],
+        "the topic's limit counts for a reply, never one of the client's own",
+        "set `max.message.bytes` of the topic at the broker",
+    ),
     (&["linger.ms", "queue.buffering.max.ms"], "the host gathers what goes out by its own backlog", "remove it"),
     (
         &[
@@ -106,7 +116,11 @@ const PROMISES: &[Row] = &[
 
 /// What this build of the client does not have.
 const NOT_BUILT_IN: &[Row] = &[
-    (&["sasl.kerberos.", "sasl.oauthbearer.", "enable.sasl.oauthbearer."], "its mechanism is not in this build", MECHANISMS),
+    (
+        &["sasl.kerberos.", "sasl.oauthbearer.", "enable.sasl.oauthbearer."],
+        "its mechanism is not in this build",
+        MECHANISMS,
+    ),
     (&["https.ca."], "it serves OAUTHBEARER, which is not in this build", MECHANISMS),
 ];
 
@@ -119,12 +133,17 @@ const HOST_ONLY: &[Row] = &[
         "a tenant's clients load no code",
         "remove it",
     ),
-    (&["debug", "log.connection.close", "log.thread.name"], "the client's log is the host's", "set it in [kafka.properties]"),
+    (
+        &["debug", "log.connection.close", "log.thread.name"],
+        "the client's log is the host's",
+        "set it in [kafka.properties]",
+    ),
 ];
 
 /// Why a property is not open and what to do instead, or `None` if it is open.
 pub(super) fn reason(name: &str, scope: Scope) -> Option<(&'static str, &'static str)> {
-    let by_name = |rows: &[Row]| rows.iter().find(|(names, ..)| names.contains(&name)).map(|(_, why, instead)| (*why, *instead));
+    let by_name =
+        |rows: &[Row]| rows.iter().find(|(names, ..)| names.contains(&name)).map(|(_, why, instead)| (*why, *instead));
     let by_start = |rows: &[Row]| {
         let row = rows.iter().find(|(starts, ..)| starts.iter().any(|start| name.starts_with(start)));
         row.map(|(_, why, instead)| (*why, *instead))

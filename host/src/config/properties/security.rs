@@ -21,13 +21,18 @@ pub(crate) fn check_security(properties: &Properties, section: &Place) -> Vec<Fa
     if sasl {
         faults.extend(check_sasl(properties, section));
     } else {
-        let hint = if tls { "set `security.protocol` to SASL_SSL" } else { "set `security.protocol` to SASL_SSL, or SASL_PLAINTEXT" };
+        let hint = if tls {
+            "set `security.protocol` to SASL_SSL"
+        } else {
+            "set `security.protocol` to SASL_SSL, or SASL_PLAINTEXT"
+        };
         faults.extend(without_effect(properties, &["sasl."], &protocol, hint));
     }
     if tls {
         faults.extend(check_tls(properties));
     } else {
-        let hint = if sasl { "set `security.protocol` to SASL_SSL" } else { "set `security.protocol` to SSL, or SASL_SSL" };
+        let hint =
+            if sasl { "set `security.protocol` to SASL_SSL" } else { "set `security.protocol` to SSL, or SASL_SSL" };
         faults.extend(without_effect(properties, &["ssl.", "enable.ssl."], &protocol, hint));
     }
     faults
@@ -64,7 +69,8 @@ fn check_sasl(properties: &Properties, section: &Place) -> Vec<Fault> {
             if !MECHANISMS.contains(&mechanism.value.expose()) {
                 faults.push(fault(
                     &mechanism.place,
-                    "the SASL mechanism is not in this build, which has no GSSAPI (Kerberos) and no OAUTHBEARER".to_owned(),
+                    "the SASL mechanism is not in this build, which has no GSSAPI (Kerberos) and no OAUTHBEARER"
+                        .to_owned(),
                     "use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
                 ));
             }
@@ -73,7 +79,11 @@ fn check_sasl(properties: &Properties, section: &Place) -> Vec<Fault> {
     for name in ["sasl.username", "sasl.password"] {
         if properties.get(name).is_none_or(|value| value.value.expose().is_empty()) {
             let place = place_of(properties, name, &place);
-            faults.push(fault(&place, format!("SASL is chosen without `{name}`"), "set it, for instance from \"${env:NAME}\""));
+            faults.push(fault(
+                &place,
+                format!("SASL is chosen without `{name}`"),
+                "set it, for instance from \"${env:NAME}\"",
+            ));
         }
     }
     faults

@@ -1,7 +1,7 @@
 //! The operator's file and the tenants' manifests: as written, then resolved.
 //!
 //! A file is read to its end whatever is wrong with it, and every fault says where, what, and what to do. Reading
-//! ([`operator`], [`manifest`]) knows nothing of other files; joining a manifest to its tenant is [`resolve`].
+//! (`operator`, `manifest`) knows nothing of other files; joining a manifest to its tenant is `resolve`.
 
 mod document;
 mod fault;
@@ -22,11 +22,14 @@ mod unsupported;
 
 pub use fault::{Code, Fault, Located, Place};
 pub use kafka::{FirstStart, Kafka};
-pub use manifest::{Manifest, ManifestRead, RouteManifest};
+pub(crate) use manifest::{ComponentName, Manifest};
+pub(crate) use names::check_name;
 pub use names::is_name;
 pub use operator::{Admin, Deploy, HostLimits, Memory, Operator, OperatorRead};
 pub use properties::{Properties, PropertyCheck, PropertyProblem};
 pub use references::Environment;
-pub use resolve::{HandlerRoute, Resolved, resolve};
+pub use resolve::HandlerRoute;
+pub(crate) use resolve::resolve;
 pub use secret::Secret;
-pub use tenant::{Tenant, TenantLookup, Tenants};
+pub use tenant::{Settings, Tenant, TenantLookup};
+pub(crate) use units::{ShownDuration, ShownSize};
