@@ -252,7 +252,6 @@ def test_a_response_may_be_a_tombstone(host):
     ([("gone", b"")], b"gone;null", [("gone", None)]),
     ([("some", b""), ("some", b"eA=="), ("some", b"")], b"some;null=0.2", [("some", None), ("some", b"x"), ("some", None)]),
     ([("a", b"AA=="), ("b", b"")], b"a, b;null", [("a", b"\0"), ("b", None)]),
-    ([("zilla%3apath", b"Cg==")], b"zilla%3apath", [("zilla:path", b"\n")]),
 ])
 def test_a_response_may_carry_what_http_cannot(host, headers, mark, carried):
     reply = host.ask("reply", answer(headers=[*headers, ("x-kafka-encoded-headers", mark)]))
