@@ -24,10 +24,10 @@ COMPILED = REPOSITORY / "target" / "compiled"
 
 
 class Host:
-    """One tenant and its handlers on one host. A handler's topic is `<tenant>.<handler>`, one more is `<tenant>.replies`.
+    """One tenant and its handlers on one host. A handler's topic is `<tenant>.<handler>`; replies go to one topic more.
 
-    Everything that is written to the configuration is given as Python values: `sections` are those of
-    `callgate.toml`, where `tenant` stands for the section of this host's tenant.
+    What is written to the configuration is given as Python values: `sections` are those of `callgate.toml`, and
+    `tenant` among them is the one of this host's tenant.
     """
 
     def __init__(self, folder, kafka: Client, subject, sections):

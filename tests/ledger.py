@@ -75,8 +75,8 @@ class Ledger:
         drawn = self._chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=count)
         self.kinds.update(enumerate(drawn, first))
         self._missing.update((number, kind.ends()) for number, kind in enumerate(drawn, first))
-        acknowledged = self.host.kafka.send_all(self.topic, [self._record(number) for number in range(first, first + count)])
-        for number, record in enumerate(acknowledged, first):
+        records = [self._record(number) for number in range(first, first + count)]
+        for number, record in enumerate(self.host.kafka.send_all(self.topic, records), first):
             self.coordinates[number] = (record.partition, record.offset)
 
     def _record(self, number):

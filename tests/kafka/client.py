@@ -154,7 +154,7 @@ class Log:
                     return record
             self._take(0.5)
         seen = "\n".join(f"  {record}"[:400] for record in self.records[-5:])
-        raise AssertionError(f"not found in {self.topic} within {patience} s; of {len(self.records)}, the last:\n{seen}")
+        raise AssertionError(f"not found in {self.topic} after {patience} s; of {len(self.records)}, the last:\n{seen}")
 
     def at_least(self, count):
         """Waits until the topic holds so many."""

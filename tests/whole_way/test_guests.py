@@ -26,7 +26,9 @@ def cafe(request, new_host):
 
 
 def bytes_of(body):
-    return base64.b64decode(body["base64"]) if "base64" in body else body["text"].encode().ljust(body.get("padded_to", 0))
+    if "base64" in body:
+        return base64.b64decode(body["base64"])
+    return body["text"].encode().ljust(body.get("padded_to", 0))
 
 
 def record_headers(headers):
