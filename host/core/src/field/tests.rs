@@ -8,7 +8,8 @@ fn named(raw: &[u8]) -> String {
 
 #[test]
 fn names_become_tokens() {
-    let cases: [(&[u8], &str); 9] = [
+    let cases: [(&[u8], &str); 10] = [
+        (&[b'A'; 100], &"a".repeat(100)),
         (b"order-id", "order-id"),
         (b"Order-ID", "order-id"),
         (b"kafka_correlationId", "kafka_correlationid"),

@@ -207,8 +207,7 @@ fn every_correlation_identifier_comes_back_as_it_came() {
     );
     assert_eq!(reply_to(&record, &echoes).headers[1..6], own);
     assert_eq!(
-        error_reply(&record, &address(), StatusCode::BAD_GATEWAY, &Failure::new(Reason::Trap, ""), &policy(), None)
-            .headers[2..7],
+        error_reply(&record, &address(), 502, &Failure::new(Reason::Trap, ""), &policy(), None).headers[2..7],
         own
     );
     assert!(copied(&reply_to(&crate::testing::record(), &echoes)).is_empty(), "not even where the record has none");
@@ -290,7 +289,7 @@ fn an_error_reply_is_a_problem() {
     let record = record_with(&[("correlation-id", b"c1")]);
     let failure = Failure { trap: Some("wasm backtrace".to_owned()), ..Failure::new(Reason::Trap, "unreachable") };
     let zilla = ReturnAddress { zilla: true, ..address() };
-    let reply = error_reply(&record, &zilla, StatusCode::BAD_GATEWAY, &failure, &policy(), None);
+    let reply = error_reply(&record, &zilla, 502, &failure, &policy(), None);
     let expected = pairs([
         ("status-code", "502"),
         (":status", "502"),
@@ -317,7 +316,7 @@ fn an_error_reply_is_a_problem() {
 #[test]
 fn an_error_reply_is_small() {
     let failure = Failure::new(Reason::ReplyTooLarge, "é".repeat(100_000));
-    let reply = error_reply(&record(), &address(), StatusCode::INTERNAL_SERVER_ERROR, &failure, &policy(), None);
+    let reply = error_reply(&record(), &address(), 500, &failure, &policy(), None);
     assert!(reply.batch_size() < 1500);
 }
 
