@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+REPLY, DEAD_LETTER = "reply", "dead letter"
+
+
 class Kind(NamedTuple):
     """A sort of record: what the handler answers, whether anybody asks, and what must come of it."""
 
@@ -15,6 +18,9 @@ class Kind(NamedTuple):
     asks: bool
     replies: bool
     dies: bool
+
+    def ends(self):
+        return {end for end, expected in ((REPLY, self.replies), (DEAD_LETTER, self.dies)) if expected}
 
 
 KINDS = (
@@ -55,20 +61,22 @@ class Ledger:
     def __init__(self, host, handler, seed=0):
         self.host = host
         self.topic = host.topic(handler)
+        host.kafka.create(f"{self.topic}-dlt", partitions=len(host.kafka.partitions(self.topic)))
         self.kinds = {}
         self.coordinates = {}
         self.ends = []
         self.faults = []
-        self._ended = set()
+        self._missing = {}
         self._chance = random.Random(seed)
-        self._read = {"reply": 0, "dead letter": 0}
+        self._read = {REPLY: 0, DEAD_LETTER: 0}
 
     def send(self, count):
         first = len(self.kinds)
         drawn = self._chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=count)
         self.kinds.update(enumerate(drawn, first))
-        acknowledged = self.host.kafka.send_all(self.topic, [self._record(number) for number in range(first, first + count)])
-        for number, record in enumerate(acknowledged, first):
+        self._missing.update((number, kind.ends()) for number, kind in enumerate(drawn, first))
+        records = [self._record(number) for number in range(first, first + count)]
+        for number, record in enumerate(self.host.kafka.send_all(self.topic, records), first):
             self.coordinates[number] = (record.partition, record.offset)
 
     def _record(self, number):
@@ -79,35 +87,49 @@ class Ledger:
 
     def read(self):
         """Takes in what has been written since; returns how many records have the ends that they were to have."""
-        for end, topic in (("reply", self.host.replies), ("dead letter", f"{self.topic}-dlt")):
+        for end, topic in ((REPLY, self.host.replies), (DEAD_LETTER, f"{self.topic}-dlt")):
             records = self.host.kafka.log(topic).all()
             for record in records[self._read[end]:]:
                 number = int(record.header("correlation-id"))
                 self.ends.append((number, end))
-                self._ended.add((number, end))
+                missing = self._missing.get(number, set())
+                missing.discard(end)
+                if not missing:
+                    self._missing.pop(number, None)
             self._read[end] = len(records)
-        return sum(1 for number in self.kinds if not self._missing(number))
+        return len(self.kinds) - len(self._missing)
 
-    def _missing(self, number):
-        kind = self.kinds[number]
-        return {end for end, expected in (("reply", kind.replies), ("dead letter", kind.dies))
-                if expected and (number, end) not in self._ended}
+    def await_replies(self, count):
+        """Waits until so many have been written, which shows much sooner than they could be read."""
+        size, replies = self.host.kafka.size, self.host.replies
+        self.host.until(lambda: size(replies) >= count, f"has not written {count} replies", pause=0.002)
 
-    def await_ends(self, count):
-        self.host.until(lambda: self.read() >= count, f"has not ended {count} records")
+    def await_ends(self, count, host=None):
+        """Waits as long as it goes on."""
+        before = -1
+        while before < count:
+            (host or self.host).until(lambda: self.read() > before, f"ended {before} records of {count} and no more")
+            before = self.read()
 
-    def kill(self):
-        """kill -9 of the host, and a note of what was durable."""
+    def kill(self, after):
+        """kill -9 once so many replies are there, and one more than now: so that it meets a host at work."""
+        self.await_replies(max(after, self.host.kafka.size(self.host.replies) + 1))
         self.host.kill()
-        self.read()
-        self.faults.append(Fault(self.host.kafka.committed(self.host.group, self.topic), len(self.ends)))
+        committed = self.host.kafka.committed(self.host.group, self.topic)
+        self.read()  # after that, so that it holds all ends below, though another host goes on
+        self.faults.append(Fault(committed, len(self.ends)))
+
+    def uncommitted_at_faults(self):
+        """For each kill, how many ends were durable but not covered by a commit: so many may come once more."""
+        for fault in self.faults:
+            coordinates = (self.coordinates[number] for number, _ in self.ends[:fault.ends])
+            yield sum(1 for partition, offset in coordinates if offset >= fault.committed[partition])
 
     def summary(self):
         self.read()
-        summary = Summary(len(self.kinds), lost=[number for number in self.kinds if self._missing(number)])
+        summary = Summary(len(self.kinds), lost=sorted(self._missing))
         for (number, end), times in Counter(self.ends).items():
-            expected = self.kinds[number].replies if end == "reply" else self.kinds[number].dies
-            if not expected:
+            if end not in self.kinds[number].ends():
                 summary.strange.append(f"{end} of record {number} ({self.kinds[number].name})")
             summary.repeated += times - 1
         for fault in self.faults:

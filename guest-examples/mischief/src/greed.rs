@@ -36,8 +36,10 @@ pub(crate) fn sleep_for_ever() -> ! {
 }
 
 pub(crate) fn allocate(mib: Option<u64>) -> Response {
-    let taken: Vec<_> = (0..mib.unwrap_or(u64::MAX)).map(|_| black_box(vec![1_u8; MIB])).collect();
-    drop(taken);
+    let mut taken = Vec::new();
+    while mib != Some(taken.len() as u64) {
+        taken.push(black_box(vec![1_u8; MIB]));
+    }
     Response::new(200)
 }
 

@@ -1,0 +1,182 @@
+//! Bodies: the request's goes in without a copy, the response's is collected within its limits.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use callgate_core::failure::{Failure, Reason};
+use callgate_core::limits::CallLimits;
+use http::response::Parts;
+use http_body::Body;
+use http_body_util::Full;
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+
+/// What a guest sets as its answer.
+type Answer = Result<http::Response<WasiBody>, ErrorCode>;
+
+/// The request's body as a guest reads it.
+pub(super) fn request(body: Bytes) -> impl Body<Data = Bytes, Error = Infallible> + Send + 'static {
+    Full::new(body)
+}
+
+/// Where a guest's answer arrives while it runs.
+#[derive(Clone, Default)]
+pub(super) struct Outparam(Arc<Mutex<Option<Answer>>>);
+
+impl Outparam {
+    pub(super) fn set(&self, answer: Answer) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    fn take(&self) -> Option<Answer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The response of one call as far as it has come.
+pub(super) struct Collector {
+    outparam: Outparam,
+    limits: CallLimits,
+    head: Option<Parts>,
+    body: Option<WasiBody>,
+    collected: Chunks,
+}
+
+impl Collector {
+    pub(super) fn new(outparam: Outparam, limits: &CallLimits) -> Self {
+        Self { outparam, limits: *limits, head: None, body: None, collected: Chunks::default() }
+    }
+
+    /// Takes what the guest has written so far. To be called whenever the guest has run: only then can there be more,
+    /// so nothing has to be woken by it.
+    pub(super) fn take(&mut self) -> Result<(), Failure> {
+        if let Some(answer) = self.outparam.take() {
+            let (head, body) = answer.map_err(|code| error_instead(&code))?.into_parts();
+            check_head(&head, &self.limits)?;
+            self.head = Some(head);
+            self.body = Some(body);
+        }
+        let Some(body) = &mut self.body else { return Ok(()) };
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut context) {
+            let Some(frame) = frame else {
+                self.body = None;
+                break;
+            };
+            // An error here is the guest's: it gave up its body, or wrote other than its content-length says.
+            let frame = frame.map_err(|_| {
+                Failure::new(
+                    Reason::InvalidResponse,
+                    "the handler did not finish its response body, or its length is not what `content-length` says",
+                )
+            })?;
+            // Trailers have no place in a reply record.
+            if let Ok(data) = frame.into_data() {
+                self.collected.push(data);
+                if self.collected.len() > self.limits.max_response_body {
+                    return Err(Failure::new(
+                        Reason::ResponseTooLarge,
+                        format!(
+                            "the response body is larger than {} bytes: the tenant's `max_response_body`",
+                            self.limits.max_response_body
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole response, once the guest has returned.
+    pub(super) fn finish(&mut self) -> Result<http::Response<Bytes>, Failure> {
+        self.take()?;
+        let Some(head) = self.head.take() else {
+            return Err(Failure::new(Reason::NoResponse, "the handler returned without a response"));
+        };
+        if self.body.is_some() {
+            return Err(Failure::new(
+                Reason::InvalidResponse,
+                "the handler returned without finishing its response body (`outgoing-body.finish`)",
+            ));
+        }
+        Ok(http::Response::from_parts(head, std::mem::take(&mut self.collected).into_bytes()))
+    }
+}
+
+fn error_instead(code: &ErrorCode) -> Failure {
+    Failure::new(Reason::NoResponse, format!("the handler set an error instead of a response: {code:?}"))
+}
+
+fn check_head(head: &Parts, limits: &CallLimits) -> Result<(), Failure> {
+    if head.status.is_informational() {
+        let message = format!("{} is no status of a final response", head.status.as_u16());
+        return Err(Failure::new(Reason::InvalidResponse, message));
+    }
+    let count = head.headers.len();
+    if count > limits.max_headers {
+        let message = format!("the response has {count} headers: the tenant's `max_headers` is {}", limits.max_headers);
+        return Err(Failure::new(Reason::ResponseTooLarge, message));
+    }
+    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > limits.max_header_bytes {
+        let message = format!(
+            "the response's headers are {bytes} bytes: the tenant's `max_header_bytes` is {}",
+            limits.max_header_bytes
+        );
+        return Err(Failure::new(Reason::ResponseTooLarge, message));
+    }
+    Ok(())
+}
+
+/// What was written, in one piece: the first chunk as it came, since most bodies are just one; further ones are copied
+/// together, so that a body of very many very small chunks costs no more than its bytes.
+#[derive(Default)]
+struct Chunks {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Chunks {
+    fn push(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+            return;
+        }
+        if self.rest.is_empty() {
+            self.rest.extend_from_slice(&self.first);
+            self.first = Bytes::new();
+        }
+        self.rest.extend_from_slice(&chunk);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_come_together_in_order() {
+        let collect = |chunks: &[&'static str]| {
+            let mut collected = Chunks::default();
+            for chunk in chunks {
+                collected.push(Bytes::from_static(chunk.as_bytes()));
+            }
+            assert_eq!(collected.len(), chunks.concat().len());
+            collected.into_bytes()
+        };
+        assert_eq!(collect(&[]), "");
+        assert_eq!(collect(&["one"]), "one");
+        assert_eq!(collect(&["", "one", "", "two", "three"]), "onetwothree");
+    }
+}

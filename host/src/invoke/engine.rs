@@ -1,0 +1,86 @@
+//! How wasmtime is set up. What a fresh instance costs is decided here, so every setting has its reason; the figures
+//! are calls per second of one thread, a guest in Rust that parses 1 KiB of JSON.
+
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, WasmBacktraceDetails};
+
+use super::Settings;
+
+/// Bytes of address space for one linear memory: all that a 32-bit memory can grow to. A constant, since it is part of
+/// compiled code; what a call really gets is decided by its limits.
+const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// Core modules in one component. Python's has 14.
+const CORE_INSTANCES: u32 = 32;
+
+/// Linear memories in one component. Those of all languages so far have 1 or 2.
+const MEMORIES: u32 = 4;
+
+/// Tables in one component, and the room for each: componentize-py links 14 modules around one table of some thousand
+/// functions, every adapter adds a small one.
+const TABLES: u32 = 32;
+const TABLE_ELEMENTS: usize = 20_000;
+
+/// Memory of an instance that is cleared by hand and stays mapped when the slot is used again. 2 MiB covers what
+/// handlers in Rust and C touch; 256 KiB halved the throughput, since giving pages back and faulting them in again
+/// costs more than clearing them, and does not scale to two threads at all.
+const KEEP_RESIDENT: usize = 2 << 20;
+
+/// Frames of a trap's backtrace.
+const BACKTRACE_FRAMES: usize = 20;
+
+/// An engine to compile with: it has no pool, and its code fits the engines of [`running`].
+pub(super) fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&profile())
+}
+
+/// A worker's engine. One a worker: a shared one makes the workers contend for its locks.
+pub(super) fn running(settings: &Settings) -> wasmtime::Result<Engine> {
+    let mut config = profile();
+    config.allocation_strategy(pool(settings));
+    Engine::new(&config)
+}
+
+/// What compiled code depends on. A change here invalidates the cache by itself: it is part of the key.
+fn profile() -> Config {
+    let mut config = Config::new();
+    config
+        // WASI 0.2 needs none of it, and every store would pay for it (13.2k to 16.7k together with the pool).
+        .concurrency_support(false)
+        // Guests are interrupted by the watchdog's ticks.
+        .epoch_interruption(true)
+        // With explicit bounds checks, no guard pages and no signal handler, a slot's memory needs no mprotect when it
+        // is used again (26.3k to 39.8k, and 20.7k to 66k on two threads: mprotect holds a lock of the whole process).
+        .signals_based_traps(false)
+        .memory_guard_size(0)
+        .memory_reservation(MEMORY_RESERVATION)
+        // Only exceptions and debuggers need it, and every load would register it.
+        .native_unwind_info(false)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES));
+    config
+}
+
+/// The pool from which instances are taken: nothing is mapped or unmapped per call (16.7k to 26.3k).
+fn pool(settings: &Settings) -> PoolingAllocationConfig {
+    let slots = settings.slots;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES))
+        .total_memories(slots.saturating_mul(MEMORIES))
+        .total_tables(slots.saturating_mul(TABLES))
+        .total_stacks(slots)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memories_per_module(MEMORIES)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(settings.max_memory)
+        .max_unused_warm_slots(slots)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
+        // A faster way to clear memory (30.0k instead of 20.3k with a stack of 1 MiB), but in this version it skips
+        // dirty pages that are swapped out or being moved, so what one tenant wrote could reach another.
+        .pagemap_scan(Enabled::No);
+    pool
+}

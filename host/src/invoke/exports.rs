@@ -1,0 +1,86 @@
+//! What a component offers, found out before anything is compiled.
+
+use std::fmt;
+
+use wasmparser::{Encoding, Parser, Payload};
+
+/// The interface that a handler exports, without its patch version.
+const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
+
+/// The same of WASI 0.3.
+const HANDLER_P3: &str = "wasi:http/handler@0.3.";
+
+/// Exports named in a refusal; a component may have hundreds.
+const NAMED: usize = 5;
+
+/// Why something is no handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotAHandler {
+    NotWasm,
+    CoreModule,
+    Malformed(String),
+    Wasi03,
+    Exports(Vec<String>),
+}
+
+/// Looks through the outermost component's exports. It is not validated here: compiling does that.
+pub(super) fn check(bytes: &[u8]) -> Result<(), NotAHandler> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err(NotAHandler::NotWasm);
+    }
+    let mut exports = Vec::new();
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| NotAHandler::Malformed(error.to_string()))? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(NotAHandler::CoreModule),
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    let export = export.map_err(|error| NotAHandler::Malformed(error.to_string()))?;
+                    exports.push(export.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    if exports.iter().any(|name| name.starts_with(HANDLER)) {
+        Ok(())
+    } else if exports.iter().any(|name| name.starts_with(HANDLER_P3)) {
+        Err(NotAHandler::Wasi03)
+    } else {
+        Err(NotAHandler::Exports(exports))
+    }
+}
+
+impl fmt::Display for NotAHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotWasm => write!(f, "this is no WebAssembly: it does not begin with `\\0asm`"),
+            Self::CoreModule => write!(
+                f,
+                "this is a core module and not a component: build for the target wasm32-wasip2, or wrap it with \
+                 `wasm-tools component new`"
+            ),
+            Self::Malformed(reason) => write!(f, "this is no valid component: {reason}"),
+            Self::Wasi03 => write!(
+                f,
+                "the component exports `wasi:http/handler` of WASI 0.3, which is not yet supported: build it for \
+                 `wasi:http/incoming-handler@0.2.x`"
+            ),
+            Self::Exports(exports) => {
+                write!(
+                    f,
+                    "the component does not export `wasi:http/incoming-handler@0.2.x`, so it is no HTTP handler: "
+                )?;
+                match exports.split_at_checked(NAMED) {
+                    _ if exports.is_empty() => write!(f, "it exports nothing"),
+                    Some((first, rest)) if !rest.is_empty() => {
+                        write!(f, "it exports `{}` and {} more", first.join("`, `"), rest.len())
+                    }
+                    _ => write!(f, "it exports `{}`", exports.join("`, `")),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a guest finds around it: all of WASI 0.2, every capability off.
+
+use std::sync::Arc;
+
+use callgate_core::limits::CallLimits;
+use http::HeaderName;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
+    WasiHttpView,
+};
+
+use super::Callable;
+use super::guest_log::{GuestLog, Stream};
+use super::memory::Memory;
+use super::meter::Meter;
+
+/// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
+/// little memory of its own (header lists most), which no other limit sees.
+const RESOURCES: usize = 512;
+
+/// Handles in the guest's tables, its own resources included.
+const HANDLES: usize = 10_000;
+
+/// Bytes that one call from the guest to the host may carry.
+const HOST_CALL_BYTES: usize = 2 << 20;
+
+/// Bytes of one request for random numbers: they are made on the worker's thread.
+const RANDOM_BYTES: u64 = 1 << 20;
+
+/// Bytes that the host buffers for a body which a guest writes: so many chunks of such a size. A guest that writes on
+/// gives way until they are taken.
+const BODY_CHUNKS: usize = 7;
+const BODY_CHUNK_BYTES: usize = 16 << 10;
+
+/// A store's data: the state of one call.
+pub(super) struct Guest {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    hooks: Hooks,
+    memory: Memory,
+    meter: Arc<Meter>,
+}
+
+impl Guest {
+    /// The linker that all components of an engine are linked with.
+    pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Self>> {
+        let mut linker = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        Ok(linker)
+    }
+
+    /// A store for one call, with all its limits.
+    pub(super) fn store(
+        engine: &Engine,
+        callable: &Arc<Callable>,
+        limits: &CallLimits,
+        meter: Arc<Meter>,
+    ) -> Store<Self> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(field_size_limit(limits));
+        let guest =
+            Self { wasi: wasi(callable), http, table, hooks: Hooks, memory: Memory::new(limits.max_memory), meter };
+
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_max_component_handles(HANDLES);
+        // Two ticks, so that the first comes after one whole tick at least: most calls end before.
+        store.set_epoch_deadline(2);
+        store.epoch_deadline_callback(|store| Ok(store.data().meter.tick()?));
+        store
+    }
+
+    /// The memory that it has, and whether it wanted more.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+}
+
+/// The clocks, random numbers, `[env]`, and the log. No arguments, no files, an empty stdin; sockets cannot even be made.
+fn wasi(callable: &Arc<Callable>) -> WasiCtx {
+    WasiCtx::builder()
+        .envs(&callable.env)
+        .stdout(GuestLog::new(callable.clone(), Stream::Stdout))
+        .stderr(GuestLog::new(callable.clone(), Stream::Stderr))
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(RANDOM_BYTES)
+        .build()
+}
+
+/// wasmtime counts what headers take in memory, so names and values have some bytes on top of their own. A guest that
+/// builds more than a response may have gets an error from the call that adds it.
+fn field_size_limit(limits: &CallLimits) -> usize {
+    const OVERHEAD: usize = size_of::<HeaderName>() + size_of::<http::HeaderValue>();
+    limits.max_header_bytes + (limits.max_headers + 1) * OVERHEAD
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Outgoing requests are refused: no tenant has outbound hosts.
+struct Hooks;
+
+impl WasiHttpHooks for Hooks {
+    // The default allocates for every header.
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        DEFAULT_FORBIDDEN_HEADERS.contains(name)
+    }
+
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<
+        dyn Future<
+                Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>,
+            > + Send,
+    > {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        BODY_CHUNKS
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+}

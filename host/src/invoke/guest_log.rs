@@ -1,0 +1,241 @@
+//! What guests write to stdout and stderr, as lines of the host's log.
+//!
+//! A guest must never be stopped by its own output, nor the log be flooded or forged by it: writing always succeeds,
+//! whole lines go to the target `guest` with their control characters escaped, and what exceeds the tenant's rate is
+//! dropped, counted, and reported now and then in one line.
+
+use std::fmt::Write as _;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use super::Callable;
+
+/// Bytes of a line in the log; a longer one is cut into several.
+const LINE_BYTES: usize = 8 << 10;
+
+/// Bytes that a guest is told it may write at once.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// How often dropped output is reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The rate at which a tenant's guests may write: a token bucket that holds one second's worth.
+#[derive(Debug)]
+pub struct LogBudget {
+    rate: u64,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: u64,
+    filled: Instant,
+    dropped: u64,
+    reported: Option<Instant>,
+}
+
+/// Whether a line may be written.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Write,
+    Drop,
+    /// Drop it, and say how many bytes were dropped since the last report.
+    DropAndReport(u64),
+}
+
+impl LogBudget {
+    /// So many bytes a second.
+    pub fn new(bytes_per_second: u64) -> Self {
+        let bucket = Bucket { tokens: bytes_per_second, filled: Instant::now(), dropped: 0, reported: None };
+        Self { rate: bytes_per_second, bucket: Mutex::new(bucket) }
+    }
+
+    fn spend(&self, bytes: u64, now: Instant) -> Verdict {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = now.saturating_duration_since(bucket.filled).as_millis().min(1000) as u64;
+        if elapsed > 0 {
+            bucket.tokens = bucket.tokens.saturating_add(self.rate.saturating_mul(elapsed) / 1000).min(self.rate);
+            bucket.filled = now;
+        }
+        if let Some(left) = bucket.tokens.checked_sub(bytes) {
+            bucket.tokens = left;
+            return Verdict::Write;
+        }
+        bucket.dropped += bytes;
+        if bucket.reported.is_some_and(|reported| now.saturating_duration_since(reported) < REPORT_INTERVAL) {
+            return Verdict::Drop;
+        }
+        bucket.reported = Some(now);
+        Verdict::DropAndReport(mem::take(&mut bucket.dropped))
+    }
+}
+
+/// Which of its two streams a guest wrote to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// One stream of one call. All handles that the guest takes to it share the line that is being written.
+#[derive(Clone)]
+pub(super) struct GuestLog(Arc<Lines>);
+
+struct Lines {
+    callable: Arc<Callable>,
+    stream: Stream,
+    unfinished: Mutex<Vec<u8>>,
+}
+
+impl GuestLog {
+    pub(super) fn new(callable: Arc<Callable>, stream: Stream) -> Self {
+        Self(Arc::new(Lines { callable, stream, unfinished: Mutex::default() }))
+    }
+}
+
+impl Lines {
+    fn unfinished(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, mut bytes: &[u8]) {
+        let mut unfinished = self.unfinished();
+        while !bytes.is_empty() {
+            let room = LINE_BYTES - unfinished.len();
+            let window = &bytes[..bytes.len().min(room)];
+            let end = window.iter().position(|&byte| byte == b'\n');
+            let taken = end.unwrap_or(window.len());
+            unfinished.extend_from_slice(&bytes[..taken]);
+            bytes = &bytes[taken + usize::from(end.is_some())..];
+            if end.is_some() || unfinished.len() == LINE_BYTES {
+                self.log(&unfinished);
+                unfinished.clear();
+            }
+        }
+    }
+
+    fn log(&self, line: &[u8]) {
+        let Callable { tenant, handler, log, .. } = &*self.callable;
+        // The line break counts as well: empty lines are no free way to fill the log.
+        match log.spend(line.len() as u64 + 1, Instant::now()) {
+            Verdict::Write => {
+                let (stream, line) = (self.stream.name(), escape(line));
+                tracing::info!(target: "guest", %tenant, %handler, stream, "{line}");
+            }
+            Verdict::Drop => {}
+            Verdict::DropAndReport(dropped) => tracing::warn!(
+                target: "guest", %tenant, %handler, dropped,
+                "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
+            ),
+        }
+    }
+}
+
+/// What a guest left without a line break is a line too, once its call has ended.
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let line = mem::take(&mut *self.unfinished());
+        if !line.is_empty() {
+            self.log(&line);
+        }
+    }
+}
+
+/// The line as text in which no byte can pass for another line or steer a terminal.
+fn escape(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        // U+2028 and U+2029 break lines too, and U+202A to U+2069 reorder them on the screen.
+        match character {
+            '\t' => escaped.push('\t'),
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(escaped, "{}", character.escape_unicode());
+            }
+            _ if character.is_control() => {
+                let _ = write!(escaped, "{}", character.escape_default());
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+impl IsTerminal for GuestLog {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestLog {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    /// Only WASI 0.3 and previews before 0.2 ask for this one.
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+}
+
+#[async_trait]
+impl Pollable for GuestLog {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait]
+impl OutputStream for GuestLog {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.write(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_text_stays() {
+        assert_eq!(escape("Kaffee für Łukasz\t☕\r".as_bytes()), "Kaffee für Łukasz\t☕");
+        assert_eq!(escape(b"a\x1b[31mred\nforged\0"), "a\\u{1b}[31mred\\nforged\\u{0}");
+        assert_eq!(escape("a\u{2028}b\u{202e}c".as_bytes()), "a\\u{2028}b\\u{202e}c");
+        assert_eq!(escape(b"\xff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn the_rate_is_bounded_and_what_is_dropped_is_reported_once_in_a_while() {
+        let budget = LogBudget::new(100);
+        let start = Instant::now();
+        assert_eq!(budget.spend(60, start), Verdict::Write);
+        assert_eq!(budget.spend(60, start), Verdict::DropAndReport(60));
+        assert_eq!(budget.spend(60, start), Verdict::Drop);
+        let later = start + REPORT_INTERVAL;
+        assert_eq!(budget.spend(60, later), Verdict::Write);
+        assert_eq!(budget.spend(60, later), Verdict::DropAndReport(120));
+    }
+}

@@ -1,0 +1,111 @@
+//! The call: one HTTP request through one sandboxed component, within its limits. The only room with wasmtime.
+//!
+//! - [`Compiler`] turns the bytes of a component into an [`Artifact`]: checked, compiled once, cached on disk.
+//! - [`Invoker`] is what a worker thread calls artifacts with. Every call gets a fresh store and instance, so nothing
+//!   that one record leaves behind reaches another.
+//! - [`Watchdog`] is the one thread that ends guests that compute or wait for too long. No guest runs on it.
+//!
+//! # A worker's runtime
+//!
+//! The future of a call is not `Send`: it stays with its worker, and many of them run there side by side. A guest that
+//! computes gives way to its neighbours at every tick of the watchdog (about 1 ms); one that waits is woken by the
+//! watchdog when its time is up. Such a wake comes from another thread. A runtime that looks at those only now and
+//! then, as tokio's does by default, would serve them tens of ticks late while a neighbour computes, so [`runtime`]
+//! builds one that looks every time.
+
+mod artifact;
+mod body;
+mod cache;
+mod compiler;
+mod engine;
+mod exports;
+mod guest;
+mod guest_log;
+mod invoker;
+mod load;
+mod memory;
+mod meter;
+mod outcome;
+mod watchdog;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use callgate_core::failure::Failure;
+
+pub use artifact::Artifact;
+pub use compiler::{CompileError, Compiler};
+pub use guest_log::LogBudget;
+pub use invoker::Invoker;
+pub use watchdog::Watchdog;
+
+/// What the room needs to know beforehand.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder of compiled code, private to the host's user. It is made where it is missing.
+    pub cache_dir: PathBuf,
+    /// Calls at once on one worker. Each reserves address space, and keeps up to 2 MiB of memory warm once used.
+    pub slots: u32,
+    /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
+    pub max_memory: usize,
+}
+
+/// One version of a handler, ready to be called.
+#[derive(Debug)]
+pub struct Callable {
+    /// The tenant's name.
+    pub tenant: Arc<str>,
+    /// The handler's name.
+    pub handler: Arc<str>,
+    /// Its component.
+    pub artifact: Arc<Artifact>,
+    /// All that the guest sees as its environment.
+    pub env: Vec<(String, String)>,
+    /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
+    pub log: Arc<LogBudget>,
+}
+
+/// Why a call gave no response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The guest failed, or exceeded a limit. Counts as an attempt.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The host had no room for the call, or could not load the component. Not the guest's fault: to be tried again,
+    /// and not counted.
+    #[error("the host had no room for the call: {0}")]
+    Overload(String),
+}
+
+/// A fault of the host itself: what it needs from the machine is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("{context}: {reason}")]
+pub struct HostError {
+    context: String,
+    reason: String,
+}
+
+impl HostError {
+    fn new(context: impl Into<String>, reason: impl ToString) -> Self {
+        Self { context: context.into(), reason: reason.to_string() }
+    }
+}
+
+/// A runtime for a worker thread, see the [module's page](self).
+///
+/// # Errors
+///
+/// Where the operating system refuses a timer or a poller.
+pub fn runtime() -> io::Result<tokio::runtime::LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Look at wakes from other threads before every task, and at timers and sockets after every task: between two
+        // of them a guest may have computed for a whole tick.
+        .global_queue_interval(1)
+        .event_interval(1)
+        .build_local(tokio::runtime::LocalOptions::default())
+}

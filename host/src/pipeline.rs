@@ -1,0 +1,23 @@
+//! The only wiring: how the rooms are joined, and the way of a record through them.
+//!
+//! ```text
+//! Kafka ─▶ consume ─▶ route ─▶ request ─▶ invoke ─▶ response ─▶ reply ─▶ settle ─▶ Kafka
+//! ```
+//!
+//! [`Host`] builds and drains it. [`carry`] is the line above, as text.
+
+mod assemble;
+mod bound;
+mod carry;
+mod host;
+mod jobs;
+mod observe;
+mod unit;
+mod worker;
+
+pub use assemble::{Assembler, host as host_settings, sandbox as sandbox_settings};
+pub use bound::{Bound, Handler, Tenant};
+pub use host::{Host, HostSettings};
+pub use observe::{Ended, Observer};
+
+use carry::carry;
