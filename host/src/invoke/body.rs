@@ -106,10 +106,6 @@ impl Collector {
     fn begin(&mut self, response: http::Response<WasiBody>) -> Result<(), Failure> {
         let (head, body) = response.into_parts();
         check_headers(&head.headers, &self.limits)?;
-        if head.status.is_informational() {
-            let message = format!("{} is no status of a final response", head.status.as_u16());
-            self.fault = Some(Failure::new(Reason::InvalidResponse, message));
-        }
         self.head = Some(head);
         self.body = Some(body);
         Ok(())

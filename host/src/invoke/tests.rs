@@ -42,9 +42,7 @@ fn guest(name: &str) -> Arc<Artifact> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../guest-examples/out/{name}.wasm"));
     let bytes = fs::read(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; `make -C guest-examples rust` builds it", path.display()));
-    Arc::new(
-        Compiler::new(&settings()).and_then(|compiler| Ok(compiler.load(&bytes).expect("a handler"))).expect("a cache"),
-    )
+    Arc::new(Compiler::new(&settings()).map(|compiler| compiler.load(&bytes).expect("a handler")).expect("a cache"))
 }
 
 fn callable(handler: &str, artifact: Arc<Artifact>) -> Arc<Callable> {
