@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -177,11 +178,15 @@ def callgate(*arguments, stdin="", folder=None):
 def toml(value, top=True):
     """Python values as TOML; a table in a table is written inline."""
     if isinstance(value, dict):
-        lines = [f"{json.dumps(name)} = {toml(entry, top=False)}" for name, entry in value.items()]
+        lines = [f"{key(name)} = {toml(entry, top=False)}" for name, entry in value.items()]
         return "\n".join(lines) + "\n" if top else "{ " + ", ".join(lines) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml(entry, top=False) for entry in value) + "]"
     return json.dumps(value)
+
+
+def key(name):
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def place(file, at):

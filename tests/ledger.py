@@ -61,6 +61,7 @@ class Ledger:
     def __init__(self, host, handler, seed=0):
         self.host = host
         self.topic = host.topic(handler)
+        host.kafka.create(f"{self.topic}-dlt", partitions=len(host.kafka.partitions(self.topic)))
         self.kinds = {}
         self.coordinates = {}
         self.ends = []

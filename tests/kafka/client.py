@@ -4,7 +4,14 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic
 
 PATIENCE = 120
@@ -102,12 +109,15 @@ class Client:
         while self._logs:
             self._logs.popitem()[1].close()
 
-    def consumer(self, **settings):
+    def consumer(self):
         return Consumer({**self.settings, "group.id": f"reader-{uuid.uuid4()}", "enable.auto.commit": False,
-                         "isolation.level": "read_committed", "auto.offset.reset": "earliest", **settings})
+                         "isolation.level": "read_committed", "auto.offset.reset": "earliest",
+                         "enable.partition.eof": True})
 
     def partitions(self, topic):
-        return sorted(self.admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions)
+        partitions = self.admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
+        assert partitions, f"there is no topic {topic}"
+        return sorted(partitions)
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
@@ -124,10 +134,9 @@ class Log:
     def __init__(self, client, topic):
         self.topic = topic
         self.records = []
+        self._next = dict.fromkeys(client.partitions(topic), 0)
         self._consumer = client.consumer()
-        self._partitions = client.partitions(topic)
-        self._next = dict.fromkeys(self._partitions, 0)
-        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in self._partitions])
+        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in self._next])
 
     def find(self, matches, patience=PATIENCE):
         """The first record that matches, awaited."""
@@ -152,23 +161,23 @@ class Log:
 
     def all(self):
         """Everything up to the end that the topic has now."""
-        for partition in self._partitions:
+        for partition in self._next:
             _, end = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), PATIENCE)
-            while self._position(partition) < end:
+            while self._next[partition] < end:
                 self._take(0.1)
         return list(self.records)
 
     def close(self):
         self._consumer.close()
 
-    def _position(self, partition):
-        """Counts the markers of transactions too, which are no records."""
-        position = self._consumer.position([TopicPartition(self.topic, partition)])[0].offset
-        return max(position, self._next[partition])
-
     def _take(self, seconds):
         for message in self._consumer.consume(1000, seconds):
-            if message.error() is not None:
-                raise KafkaException(message.error())
-            self._next[message.partition()] = message.offset() + 1
-            self.records.append(Record.of(message))
+            error = message.error()
+            if error is None:
+                self._next[message.partition()] = message.offset() + 1
+                self.records.append(Record.of(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                # Where the last thing in a partition is a transaction's marker, only this tells that it was passed.
+                self._next[message.partition()] = message.offset()
+            else:
+                raise KafkaException(error)

@@ -2,6 +2,7 @@
 
 import uuid
 
+from confluent_kafka import Producer
 from kafka.client import Client
 from kafka.partitioner import murmur2
 
@@ -13,6 +14,19 @@ def test_headers_come_back_as_they_went(kafka):
     kafka.send(topic, None, b"", headers)
     [record] = kafka.log(topic).all()
     assert (record.key, record.value, record.headers) == (b"", None, headers)
+
+
+def test_what_was_aborted_is_not_seen(kafka):
+    topic = f"tools-{uuid.uuid4()}"
+    kafka.create(topic)
+    producer = Producer({**kafka.settings, "transactional.id": topic})
+    producer.init_transactions()
+    for value, end in ((b"aborted", producer.abort_transaction), (b"committed", producer.commit_transaction)):
+        producer.begin_transaction()
+        producer.produce(topic, value)
+        producer.flush()
+        end()
+    assert [record.value for record in kafka.log(topic).all()] == [b"committed"]
 
 
 def test_a_killed_broker_comes_back_with_its_records(a_broker):

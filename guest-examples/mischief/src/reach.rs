@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use plain_http::Response;
 use serde_json::{Value, json};
 use wasip2::http::outgoing_handler;
-use wasip2::http::types::{ErrorCode, Fields, IncomingResponse, OutgoingBody, OutgoingRequest, Scheme};
+use wasip2::http::types::{ErrorCode, Fields, OutgoingBody, OutgoingRequest, Scheme};
 use wasip2::sockets::network::{ErrorCode as SocketError, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::{instance_network, ip_name_lookup, tcp_create_socket};
 use wasip2::{clocks, filesystem, random};
@@ -86,13 +86,13 @@ pub(crate) fn outbound(url: &str) -> Response {
     Response::json(
         200,
         &match get(url) {
-            Ok(response) => json!({ "status": response.status(), "body": BASE64_STANDARD.encode(read(&response)) }),
+            Ok(response) => json!({ "status": response.status, "body": BASE64_STANDARD.encode(response.body) }),
             Err(error) => json!({ "error": error.to_string() }),
         },
     )
 }
 
-fn get(url: &str) -> Result<IncomingResponse, ErrorCode> {
+fn get(url: &str) -> Result<Response, ErrorCode> {
     let url: http::Uri = url.parse().map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
     let request = OutgoingRequest::new(Fields::new());
     let scheme = if url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
@@ -100,15 +100,5 @@ fn get(url: &str) -> Result<IncomingResponse, ErrorCode> {
     request.set_authority(url.authority().map(|authority| authority.as_str())).expect("the authority is valid");
     request.set_path_with_query(url.path_and_query().map(|path| path.as_str())).expect("the path is valid");
     OutgoingBody::finish(request.body().expect("a new request still has its body"), None)?;
-
-    let response = outgoing_handler::handle(request, None)?;
-    response.subscribe().block();
-    response.get().expect("the response is there once it was waited for").expect("and is taken once")
-}
-
-fn read(response: &IncomingResponse) -> Vec<u8> {
-    let body = response.consume().expect("a new response still has its body");
-    let mut bytes = Vec::new();
-    body.stream().expect("a new body still has its stream").read_to_end(&mut bytes).expect("the body comes to its end");
-    bytes
+    Response::receive(outgoing_handler::handle(request, None)?)
 }

@@ -1,8 +1,7 @@
-use wasip2::http::types::{IncomingRequest, Method};
-use wasip2::io::streams::StreamError;
+use wasip2::http::outgoing_handler;
+use wasip2::http::types::{ErrorCode, IncomingRequest, Method, OutgoingBody, OutgoingRequest, Scheme};
 
-/// How much of a body is asked for at once.
-const CHUNK: u64 = 64 * 1024;
+use crate::{Response, body};
 
 /// A request, with its whole body.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ pub struct Request {
 impl Request {
     /// Reads the body to its end. A body that breaks off before is no request: this panics, and the call fails.
     pub fn receive(head: IncomingRequest) -> Self {
-        let body = read(&head);
+        let body = body::read(head.consume().expect("a new request still has its body"));
         Self { head, body }
     }
 
@@ -51,18 +50,19 @@ impl Request {
     pub fn header(&self, name: &str) -> Vec<Vec<u8>> {
         self.head.headers().get(name)
     }
-}
 
-fn read(head: &IncomingRequest) -> Vec<u8> {
-    let body = head.consume().expect("a new request still has its body");
-    let stream = body.stream().expect("a new body still has its stream");
-    let mut bytes = Vec::new();
-    loop {
-        match stream.blocking_read(CHUNK) {
-            Ok(chunk) if bytes.is_empty() => bytes = chunk,
-            Ok(chunk) => bytes.extend_from_slice(&chunk),
-            Err(StreamError::Closed) => return bytes,
-            Err(StreamError::LastOperationFailed(error)) => panic!("the request's body broke off: {error}"),
-        }
+    /// Sends the same request to another authority, and waits for its response.
+    pub fn forward(&self, authority: &str) -> Result<Response, ErrorCode> {
+        let request = OutgoingRequest::new(self.head.headers().clone());
+        request.set_method(&self.head.method()).expect("the method was valid before");
+        request.set_scheme(Some(&Scheme::Http)).expect("http is a scheme");
+        request.set_authority(Some(authority)).expect("the authority is valid");
+        request.set_path_with_query(Some(&self.path())).expect("the path was valid before");
+        let body = request.body().expect("a new request still has its body");
+
+        let response = outgoing_handler::handle(request, None)?;
+        body::write(&body, &self.body);
+        OutgoingBody::finish(body, None)?;
+        Response::receive(response)
     }
 }

@@ -1,14 +1,19 @@
-use std::io::Write;
-
 use serde::Serialize;
-use wasip2::http::types::{Fields, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use wasip2::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+use crate::body;
 
 /// A response, with its whole body.
 #[derive(Debug)]
 pub struct Response {
-    status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
+    /// The status, such as 200.
+    pub status: u16,
+    /// The headers, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 impl Response {
@@ -42,8 +47,18 @@ impl Response {
         response.set_status_code(self.status).expect("the status is valid");
         let body = response.body().expect("a new response still has its body");
         ResponseOutparam::set(out, Ok(response));
-
-        body.write().expect("a new body still has its stream").write_all(&self.body).expect("the host takes the body");
+        body::write(&body, &self.body);
         OutgoingBody::finish(body, None).expect("the body is as long as its content-length says");
+    }
+
+    /// Waits for the response to a request of our own.
+    pub fn receive(coming: FutureIncomingResponse) -> Result<Self, ErrorCode> {
+        coming.subscribe().block();
+        let response = coming.get().expect("it was waited for").expect("it is taken once")?;
+        Ok(Self {
+            status: response.status(),
+            headers: response.headers().entries(),
+            body: body::read(response.consume().expect("a new response still has its body")),
+        })
     }
 }

@@ -1,0 +1,205 @@
+//! What the broker says of the topics that replies and dead letters go to: how many partitions, how large a record may
+//! be, or that nobody of this tenant may write there. Remembered for a while, in a bounded table.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
+use tokio::sync::oneshot;
+
+use super::producer::{DeliveryError, Producer, Shipment};
+use super::settings::ClientSettings;
+
+/// A topic may get more partitions; a refused one may be repaired.
+const REMEMBERED: Duration = Duration::from_secs(30);
+/// Strangers name topics: the table must not grow with their imagination.
+const MAX_TOPICS: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A topic that can be written to, as far as the broker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownTopic {
+    /// Its number of partitions.
+    pub partitions: i32,
+    /// The largest batch it takes, bytes (`max.message.bytes`); `None` where this client may not ask, or compresses.
+    pub max_message_bytes: Option<usize>,
+}
+
+/// Why a topic cannot be written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicProblem {
+    /// It is missing or forbidden: the broker's word.
+    Refused(String),
+    /// The broker did not say; ask again.
+    NoAnswer(String),
+}
+
+type Answer = Result<KnownTopic, TopicProblem>;
+type Question = (Arc<str>, oneshot::Sender<Answer>);
+
+/// One tenant's knowledge of topics, with its own credentials.
+pub struct Directory {
+    topics: RwLock<HashMap<Arc<str>, (Instant, Result<KnownTopic, String>)>>,
+    // Questions wait for the broker, so they are asked on a thread of their own: only the lane that asks waits.
+    questions: Mutex<mpsc::Sender<Question>>,
+    admin: Admin,
+}
+
+impl Directory {
+    /// A directory that asks through `producer`, and through an administrative client made when first needed.
+    pub fn new<S: Shipment>(settings: &ClientSettings, producer: Arc<Producer<S>>) -> Arc<Self> {
+        let (questions, asked) = mpsc::channel::<Question>();
+        let admin = Admin { settings: settings.clone(), client: Mutex::default() };
+        let directory = Arc::new(Self { topics: RwLock::default(), questions: Mutex::new(questions), admin });
+        let weak = Arc::downgrade(&directory);
+        // The thread ends with the directory, whose sender is the only one.
+        thread::Builder::new()
+            .name("topic-directory".into())
+            .spawn(move || {
+                while let Ok((topic, answer)) = asked.recv() {
+                    let Some(directory) = weak.upgrade() else { return };
+                    let found = directory.ask(&producer, topic);
+                    // Nobody waits any more if the lane was given up.
+                    let _ = answer.send(found);
+                }
+            })
+            .expect("the system has a thread left");
+        directory
+    }
+
+    /// What is remembered of the topic, if it is fresh.
+    pub fn known(&self, topic: &str) -> Option<Result<KnownTopic, String>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.get(topic).filter(|(at, _)| at.elapsed() < REMEMBERED).map(|(_, known)| known.clone())
+    }
+
+    /// What is remembered, or else what the broker says now.
+    ///
+    /// # Errors
+    /// [`TopicProblem`].
+    pub async fn look_up(&self, topic: &Arc<str>) -> Answer {
+        if let Some(known) = self.known(topic) {
+            return known.map_err(TopicProblem::Refused);
+        }
+        let (answer, found) = oneshot::channel();
+        let asked = self.questions.lock().unwrap_or_else(PoisonError::into_inner).send((topic.clone(), answer));
+        match asked {
+            Ok(()) => found.await.unwrap_or_else(|_| Err(TopicProblem::NoAnswer("the host is stopping".into()))),
+            Err(_) => Err(TopicProblem::NoAnswer("the host is stopping".into())),
+        }
+    }
+
+    /// Remembers that the broker refused a record for this topic's sake, so that a stranger who names it again cannot
+    /// fail batch after batch.
+    pub fn refuse(&self, topic: &Arc<str>, reason: String) {
+        self.remember(topic, Err(reason));
+    }
+
+    /// Forgets what is remembered of the topic: it may have been repaired.
+    pub fn forget(&self, topic: &str) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(topic);
+    }
+
+    /// Makes the topic where it is missing. Waits for the broker.
+    ///
+    /// # Errors
+    /// A sentence: what the broker said.
+    pub fn ensure(&self, topic: &Arc<str>, partitions: i32) -> Result<bool, String> {
+        self.admin.create(topic, partitions).inspect(|made| {
+            if *made {
+                self.forget(topic);
+            }
+        })
+    }
+
+    fn ask<S: Shipment>(&self, producer: &Producer<S>, topic: Arc<str>) -> Answer {
+        // Another lane may have asked in the meantime.
+        if let Some(known) = self.known(&topic) {
+            return known.map_err(TopicProblem::Refused);
+        }
+        match producer.partitions(&topic, PATIENCE) {
+            Ok(partitions) => {
+                let known = KnownTopic { partitions, max_message_bytes: self.admin.max_message_bytes(&topic) };
+                self.remember(&topic, Ok(known));
+                Ok(known)
+            }
+            Err(DeliveryError::Topic(code)) => {
+                self.remember(&topic, Err(code.to_string()));
+                Err(TopicProblem::Refused(code.to_string()))
+            }
+            Err(error) => Err(TopicProblem::NoAnswer(error.to_string())),
+        }
+    }
+
+    fn remember(&self, topic: &Arc<str>, known: Result<KnownTopic, String>) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        if topics.len() >= MAX_TOPICS && !topics.contains_key(topic) {
+            topics.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+            if topics.len() >= MAX_TOPICS {
+                topics.clear();
+            }
+        }
+        topics.insert(topic.clone(), (Instant::now(), known));
+    }
+}
+
+fn block_on<T>(answer: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    Ok(runtime.block_on(answer))
+}
+
+/// Makes a topic where it is missing. Waits for the broker.
+pub(super) fn create_topic(settings: &ClientSettings, topic: &str, partitions: i32) -> Result<bool, String> {
+    Admin { settings: settings.clone(), client: Mutex::default() }.create(topic, partitions)
+}
+
+struct Admin {
+    settings: ClientSettings,
+    client: Mutex<Option<Arc<AdminClient<DefaultClientContext>>>>,
+}
+
+impl Admin {
+    fn client(&self) -> Result<Arc<AdminClient<DefaultClientContext>>, String> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.is_none() {
+            let made = self.settings.admin().create::<AdminClient<_>>().map_err(|error| error.to_string())?;
+            *client = Some(Arc::new(made));
+        }
+        client.clone().ok_or_else(|| "no administrative client".to_owned())
+    }
+
+    fn options() -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
+    }
+
+    /// `max.message.bytes` of the topic, where it can be known. The embedded broker answers no such question.
+    fn max_message_bytes(&self, topic: &str) -> Option<usize> {
+        if self.settings.embedded || self.settings.compresses() {
+            return None;
+        }
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let client = self.client().ok()?;
+        let answers = block_on(client.describe_configs(&asked, &Self::options())).ok()?.ok()?;
+        let config = answers.into_iter().next()?.ok()?;
+        config.get("max.message.bytes")?.value.as_deref()?.parse().ok()
+    }
+
+    /// Whether it was made, rather than there already.
+    fn create(&self, topic: &str, partitions: i32) -> Result<bool, String> {
+        // -1: the broker's default replication.
+        let wanted = [NewTopic::new(topic, partitions, TopicReplication::Fixed(-1))];
+        let client = self.client()?;
+        let answers =
+            block_on(client.create_topics(&wanted, &Self::options()))?.map_err(|error| error.to_string())?;
+        match answers.into_iter().next() {
+            Some(Ok(_)) => Ok(true),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+            Some(Err((_, code))) => Err(code.to_string()),
+            None => Err("the broker gave no answer".to_owned()),
+        }
+    }
+}

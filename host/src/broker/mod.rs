@@ -1,0 +1,37 @@
+//! The only room with the Kafka client: a consumer and a producer a client set, what is known of topics, the embedded
+//! broker. What leaves it are this host's own types, never librdkafka's.
+
+mod consumer;
+mod directory;
+mod embedded;
+mod native;
+mod producer;
+mod requester;
+mod settings;
+mod wake;
+
+pub use consumer::{
+    Assigned, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
+};
+pub use directory::{Directory, KnownTopic, TopicProblem};
+pub use embedded::EmbeddedBroker;
+pub use producer::{DeliveryError, Producer, Shipment};
+pub use requester::Requester;
+pub use settings::{ClientSettings, check_property};
+pub use wake::Wake;
+
+use rdkafka::config::RDKafkaLogLevel;
+
+/// librdkafka's own log, into ours.
+fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+            tracing::warn!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Info => tracing::info!(target: "librdkafka", facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}

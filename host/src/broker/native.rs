@@ -1,0 +1,262 @@
+//! Calls of librdkafka's C API for which rdkafka's safe wrapper panics on what strangers may write, or has none.
+//!
+//! - Reading: a header name that is not UTF-8 panics in the safe wrapper, and it takes one record at a time.
+//! - Producing: the safe wrapper takes only UTF-8 header names, and a dead letter keeps the names it came with.
+//! - Offset metadata that another client wrote need not be UTF-8 either.
+//!
+//! All of the host's `unsafe` for Kafka stands in this file.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use callgate_core::record::{Coordinate, Header, OutgoingRecord, Record, Timestamp, TimestampKind};
+use rdkafka::client::NativeClient;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka_sys as sys;
+
+use super::producer::Shipment;
+use super::wake::Wake;
+
+/// The records of one assigned partition that librdkafka has fetched. While nobody takes from it, it fills up to
+/// `queued.max.messages.kbytes` and librdkafka stops fetching: that is the back-pressure, nothing is discarded.
+pub(super) struct PartitionQueue<C: ConsumerContext> {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    topic: Arc<str>,
+    partition: i32,
+    // Both are used by librdkafka until the queue is destroyed: the wake-up by its callback, the client by the queue.
+    _wake: Arc<Wake>,
+    _consumer: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread ("completely thread-safe", its INTRODUCTION.md).
+unsafe impl<C: ConsumerContext> Send for PartitionQueue<C> {}
+
+impl<C: ConsumerContext> PartitionQueue<C> {
+    /// Parts the partition's records from the consumer's main queue. To be called after each assign, which joins them.
+    pub(super) fn split(
+        consumer: &Arc<BaseConsumer<C>>,
+        topic: &Arc<str>,
+        partition: i32,
+        wake: &Arc<Wake>,
+    ) -> Option<Self> {
+        extern "C" fn nonempty(_client: *mut sys::rd_kafka_t, wake: *mut c_void) {
+            // SAFETY: `wake` points into the `Arc` that the queue's owner holds until it has disabled this callback.
+            unsafe { &*wake.cast::<Wake>() }.wake();
+        }
+        let name = CString::new(&**topic).ok()?;
+        // SAFETY: the client lives as long as `consumer`, which the result holds; the name is copied by the call.
+        let queue = NonNull::new(unsafe {
+            sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), name.as_ptr(), partition)
+        })?;
+        // SAFETY: the queue is ours until destroyed; the callback's argument is held by the result, at a stable address.
+        unsafe {
+            sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
+            sys::rd_kafka_queue_cb_event_enable(
+                queue.as_ptr(),
+                Some(nonempty),
+                Arc::as_ptr(wake).cast_mut().cast::<c_void>(),
+            );
+        }
+        Some(Self { queue, topic: topic.clone(), partition, _wake: wake.clone(), _consumer: consumer.clone() })
+    }
+
+    /// Takes at most `max` records (or the partition's errors) that are there now, without waiting.
+    /// Returns how many there were.
+    pub(super) fn take(&self, max: usize, mut each: impl FnMut(Result<Record, RDKafkaErrorCode>)) -> usize {
+        let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(max);
+        // SAFETY: the array has room for `max` pointers, and the call says how many it has written.
+        let taken = unsafe {
+            let taken = sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), max);
+            let taken = usize::try_from(taken).unwrap_or(0);
+            messages.set_len(taken);
+            taken
+        };
+        for message in messages {
+            // SAFETY: the message is valid and ours until it is destroyed, which happens once, here.
+            unsafe {
+                let error = (*message).err;
+                each(match error {
+                    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                        Ok(read(&*message, self.topic.clone(), self.partition))
+                    }
+                    error => Err(error.into()),
+                });
+                sys::rd_kafka_message_destroy(message);
+            }
+        }
+        taken
+    }
+}
+
+impl<C: ConsumerContext> Drop for PartitionQueue<C> {
+    fn drop(&mut self) {
+        // SAFETY: disabling the callback takes the queue's lock, so it does not run any more once this returns.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+        }
+    }
+}
+
+/// Copies a message of the consumer's main queue into a record of ours.
+pub(super) fn read_borrowed(message: &BorrowedMessage<'_>) -> Record {
+    use rdkafka::Message as _;
+    // SAFETY: the pointer is valid for as long as `message` is borrowed.
+    unsafe { read(&*message.ptr(), Arc::from(message.topic()), message.partition()) }
+}
+
+/// Copies a message once, into a single buffer that key, value and headers share.
+///
+/// # Safety
+/// `message` must be a consumed message without an error, not yet destroyed.
+unsafe fn read(message: &sys::rd_kafka_message_t, topic: Arc<str>, partition: i32) -> Record {
+    // SAFETY: all pointers come from the message and are valid until it is destroyed; lengths are librdkafka's own.
+    unsafe {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        let millis = sys::rd_kafka_message_timestamp(message, &mut kind);
+        let timestamp = match kind {
+            sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_CREATE_TIME if millis >= 0 => {
+                Some(Timestamp { millis, kind: TimestampKind::CreateTime })
+            }
+            sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME if millis >= 0 => {
+                Some(Timestamp { millis, kind: TimestampKind::LogAppendTime })
+            }
+            _ => None,
+        };
+
+        let key = bytes_at(message.key, message.key_len);
+        let value = bytes_at(message.payload, message.len);
+        let mut headers: Vec<(&[u8], Option<&[u8]>)> = Vec::new();
+        let mut list = ptr::null_mut();
+        if sys::rd_kafka_message_headers(message, &mut list) == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            let count = sys::rd_kafka_header_cnt(list);
+            headers.reserve_exact(count);
+            for index in 0..count {
+                let (mut name, mut bytes, mut size): (*const c_char, *const c_void, usize) =
+                    (ptr::null(), ptr::null(), 0);
+                sys::rd_kafka_header_get_all(list, index, &mut name, &mut bytes, &mut size);
+                headers.push((CStr::from_ptr(name).to_bytes(), bytes_at(bytes, size)));
+            }
+        }
+
+        let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+        let total = length(key)
+            + length(value)
+            + headers.iter().map(|(name, value)| name.len() + length(*value)).sum::<usize>();
+        let mut buffer = BytesMut::with_capacity(total);
+        let mut keep = |part: &[u8]| -> Bytes {
+            buffer.extend_from_slice(part);
+            buffer.split().freeze()
+        };
+        Record {
+            timestamp,
+            key: key.map(&mut keep),
+            value: value.map(&mut keep),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| Header { name: keep(name), value: value.map(&mut keep) })
+                .collect(),
+            coordinate: Coordinate { topic, partition, offset: message.offset },
+        }
+    }
+}
+
+/// Null stays apart from empty: Kafka's null has no address.
+///
+/// # Safety
+/// `data` must be null, or point to `length` bytes that outlive `'a`.
+unsafe fn bytes_at<'a>(data: *const c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) })
+}
+
+/// Sends a shipment's record, with the shipment itself as the opaque that comes back in its delivery report.
+/// Where the client refuses, the shipment comes back here.
+pub(super) fn send<S: Shipment>(client: &NativeClient, shipment: Box<S>) -> Result<(), (RDKafkaErrorCode, Box<S>)> {
+    let shipment = Box::into_raw(shipment);
+    // SAFETY: the box is not freed before this returns: on success it may be, by another thread that serves its report,
+    // but `produce` has copied everything by the time librdkafka lets go of the message. On failure it is still ours.
+    unsafe {
+        produce(client.ptr(), (*shipment).record(), shipment.cast()).map_err(|code| (code, Box::from_raw(shipment)))
+    }
+}
+
+fn produce(
+    client: *mut sys::rd_kafka_t,
+    record: &OutgoingRecord,
+    opaque: *mut c_void,
+) -> Result<(), RDKafkaErrorCode> {
+    use sys::rd_kafka_vtype_t as vtype;
+    type Value = sys::rd_kafka_vu_s__bindgen_ty_1;
+
+    let topic = CString::new(&*record.topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+    let memory = |part: &Option<Bytes>| Value {
+        mem: sys::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+            ptr: part.as_ref().map_or(ptr::null_mut(), |bytes| bytes.as_ptr().cast_mut().cast()),
+            size: part.as_ref().map_or(0, Bytes::len),
+        },
+    };
+    let headers = native_headers(&record.headers);
+    let arguments = [
+        (vtype::RD_KAFKA_VTYPE_TOPIC, Value { cstr: topic.as_ptr() }),
+        (vtype::RD_KAFKA_VTYPE_PARTITION, Value { i32_: record.partition.unwrap_or(-1) }),
+        (vtype::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
+        (vtype::RD_KAFKA_VTYPE_VALUE, memory(&record.value)),
+        (vtype::RD_KAFKA_VTYPE_KEY, memory(&record.key)),
+        (vtype::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: opaque }),
+        (vtype::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: record.timestamp.unwrap_or(0) }),
+        (vtype::RD_KAFKA_VTYPE_HEADERS, Value { headers }),
+    ]
+    .map(|(vtype, u)| sys::rd_kafka_vu_t { vtype, u });
+    // SAFETY: every pointer is valid during the call, which copies topic, key and value; the list of headers becomes
+    // librdkafka's if the call succeeds, and stays ours otherwise.
+    unsafe {
+        let error = sys::rd_kafka_produceva(client, arguments.as_ptr(), arguments.len());
+        if error.is_null() {
+            return Ok(());
+        }
+        let code = sys::rd_kafka_error_code(error);
+        sys::rd_kafka_error_destroy(error);
+        sys::rd_kafka_headers_destroy(headers);
+        Err(code.into())
+    }
+}
+
+fn native_headers(headers: &[Header]) -> *mut sys::rd_kafka_headers_t {
+    // SAFETY: name and value are copied by each call. Sizes are those of slices, so they fit an isize.
+    unsafe {
+        let list = sys::rd_kafka_headers_new(headers.len());
+        for Header { name, value } in headers {
+            let (data, size) =
+                value.as_ref().map_or((ptr::null(), 0), |bytes| (bytes.as_ptr().cast::<c_void>(), bytes.len()));
+            sys::rd_kafka_header_add(list, name.as_ptr().cast(), name.len() as isize, data, size as isize);
+        }
+        list
+    }
+}
+
+/// The metadata of each element of the list, in its order, as text where it is UTF-8: anybody may commit there.
+pub(super) fn offset_metadata(list: &TopicPartitionList) -> Vec<Option<String>> {
+    if list.count() == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the list and its elements are valid while it is borrowed; `count` is its length, and not 0.
+    let elements = unsafe {
+        let native = &*list.ptr();
+        std::slice::from_raw_parts(native.elems, list.count())
+    };
+    elements
+        .iter()
+        .map(|element| {
+            // SAFETY: metadata and its size belong together.
+            let bytes = unsafe { bytes_at(element.metadata, element.metadata_size) }?;
+            std::str::from_utf8(bytes).ok().map(str::to_owned)
+        })
+        .collect()
+}

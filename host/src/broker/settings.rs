@@ -1,0 +1,119 @@
+//! What every client of ours is set to: the settings that are promises of the product, and the operator's own.
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+/// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// `host:port`, comma-separated.
+    pub bootstrap_servers: String,
+    /// librdkafka's own names and values, already checked: nothing here breaks a promise.
+    pub properties: Vec<(String, String)>,
+    /// The embedded broker of `callgate dev`: topics are made on demand, and idle fetches must be short.
+    pub embedded: bool,
+}
+
+impl ClientSettings {
+    fn base(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap_servers)
+            .set("client.id", "callgate")
+            // A broker that restarts is back within seconds: do not wait 10 s for the next attempt.
+            .set("reconnect.backoff.max.ms", "1000")
+            // New partitions, and topics that appear after the host has started.
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set_log_level(RDKafkaLogLevel::Info);
+        if !self.properties.iter().any(|(name, _)| name.starts_with("ssl.ca.")) {
+            // The OpenSSL that is built in knows no path of this system: look at the usual places.
+            config.set("ssl.ca.location", "probe");
+        }
+        config
+    }
+
+    fn with_properties(&self, mut config: ClientConfig) -> ClientConfig {
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+    }
+
+    /// A member of `group_id`; `instance_id` makes it a static one.
+    pub(super) fn consumer(&self, group_id: &str, instance_id: Option<&str>) -> ClientConfig {
+        let mut config = self.base();
+        config
+            // A killed host's partitions wait this long for another: 10 s, Kafka's default until 3.0, instead of 45 s.
+            .set("session.timeout.ms", "10000")
+            // A rebalance is learned of at the next heartbeat.
+            .set("heartbeat.interval.ms", "500")
+            // Counts for each partition, since each has its queue; beyond it that partition is not fetched.
+            .set("queued.max.messages.kbytes", "1024")
+            // A queue that was full is looked at again this soon; the default of 1 s would starve a fast handler.
+            .set("fetch.queue.backoff.ms", "5")
+            .set("fetch.max.bytes", "16777216");
+        if self.embedded {
+            // The embedded broker does not wake a waiting fetch when a record arrives.
+            config.set("fetch.wait.max.ms", "10");
+        }
+        let mut config = self.with_properties(config);
+        config
+            .set("group.id", group_id)
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // Never skip or repeat in silence: an offset that does not exist stops its partition.
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("check.crcs", "true")
+            .set("allow.auto.create.topics", if self.embedded { "true" } else { "false" });
+        if let Some(instance_id) = instance_id {
+            config.set("group.instance.id", instance_id);
+        }
+        config
+    }
+
+    /// The producer of replies and dead letters.
+    pub(super) fn producer(&self) -> ClientConfig {
+        let mut config = self.base();
+        config.set("linger.ms", "0").set("queue.buffering.max.kbytes", "65536");
+        let mut config = self.with_properties(config);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // A time-out is not a refusal: what is accepted is sent until the broker takes or refuses it.
+            .set("message.timeout.ms", "0")
+            // Java's, so that replies go where the requester's clients expect the key.
+            .set("partitioner", "murmur2_random")
+            // The topic's own limit decides, not the client's.
+            .set("message.max.bytes", "1000000000")
+            // A return address must never make a topic.
+            .set("allow.auto.create.topics", if self.embedded { "true" } else { "false" });
+        config
+    }
+
+    /// For questions about topics, and for making dead-letter topics.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.with_properties(self.base())
+    }
+
+    /// Whether batches are compressed, so that the size of a record says little about what the broker gets.
+    pub(super) fn compresses(&self) -> bool {
+        self.properties.iter().any(|(name, value)| {
+            (name == "compression.type" || name == "compression.codec") && value != "none"
+        })
+    }
+}
+
+/// Whether librdkafka knows the property and takes the value; the error is its own sentence, without the value.
+pub fn check_property(name: &str, value: &str) -> Result<(), String> {
+    let mut config = ClientConfig::new();
+    config.set(name, value);
+    match config.create_native_config() {
+        Ok(_) => Ok(()),
+        Err(rdkafka::error::KafkaError::ClientConfig(_, description, _, _)) => {
+            Err(description.replace(value, "(the value)"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,79 @@
+//! `callgate check`: everything that is wrong, before anything runs.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Format, WRONG_CONFIGURATION};
+use crate::config::{Environment, Fault, Operator, OperatorRead};
+use crate::deploy::{self, Deployment, Found};
+
+mod json;
+mod text;
+
+/// Reports all faults of the configuration, the manifests and the components, and lists every handler.
+///
+/// The exit status is 0 where nothing is wrong and 2 where something is.
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// The operator's file.
+    #[arg(long, value_name = "FILE", default_value = "callgate.toml")]
+    config: PathBuf,
+    /// Text for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Check {
+    /// Checks and prints: what was found on stdout, how many of what on stderr.
+    pub(super) fn run(self) -> ExitCode {
+        let OperatorRead { operator, faults } =
+            Operator::read(&self.config, &Environment::of_this_process(), &|_, _| Ok(()));
+        let deployment = operator.map(|operator| deploy::read(&operator, &|_| Ok(()))).unwrap_or_default();
+        let report = Report { faults, deployment };
+        let mut stdout = io::stdout().lock();
+        let printed = match self.format {
+            Format::Text => text::print(&report, &mut stdout),
+            Format::Json => json::print(&report, &mut stdout),
+        };
+        // A reader that has gone, such as `head`, is no failure of the check.
+        if printed.and_then(|()| stdout.flush()).is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            return ExitCode::FAILURE;
+        }
+        eprintln!("{}", report.summary());
+        if report.all_faults().next().is_some() { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::SUCCESS }
+    }
+}
+
+/// What a check has found.
+struct Report {
+    /// Faults of the operator's file.
+    faults: Vec<Fault>,
+    deployment: Deployment,
+}
+
+impl Report {
+    /// The faults that belong to no handler, and then those of each handler.
+    fn all_faults(&self) -> impl Iterator<Item = &Fault> {
+        let of_handlers = self.deployment.handlers.iter().filter_map(|found| found.outcome.as_ref().err()).flatten();
+        self.common_faults().chain(of_handlers)
+    }
+
+    fn common_faults(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().chain(&self.deployment.faults)
+    }
+
+    fn summary(&self) -> String {
+        let refused = |found: &&Found| found.outcome.is_err();
+        let handlers = self.deployment.handlers.len();
+        let refused = self.deployment.handlers.iter().filter(refused).count();
+        let faults = self.all_faults().count();
+        format!("{}, {refused} refused, {}", counted(handlers, "handler"), counted(faults, "fault"))
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,74 @@
+//! A check's report for programs: one JSON object a line, told apart by `kind`.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::Report;
+use super::text::{shown_operation, shown_topics};
+use crate::config::{Fault, HandlerRoute};
+use crate::deploy::{Found, Handler};
+
+pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    for fault in report.common_faults() {
+        let mut line = fault_object(fault);
+        line["kind"] = "fault".into();
+        writeln!(out, "{line}")?;
+    }
+    for found in &report.deployment.handlers {
+        writeln!(out, "{}", found_object(found))?;
+    }
+    Ok(())
+}
+
+fn found_object(found: &Found) -> Value {
+    let mut object = match &found.outcome {
+        Ok(handler) => handler_object(handler),
+        Err(faults) => json!({ "status": "refused", "faults": faults.iter().map(fault_object).collect::<Vec<_>>() }),
+    };
+    object["kind"] = "handler".into();
+    object["tenant"] = (*found.tenant).into();
+    object["handler"] = (*found.name).into();
+    object
+}
+
+fn handler_object(handler: &Handler) -> Value {
+    let settings = &handler.tenant.settings;
+    json!({
+        "status": "ok",
+        "component": handler.component.path.to_string_lossy(),
+        "digest": *handler.component.digest,
+        "group": *handler.group,
+        "routes": handler.routes.iter().map(route_object).collect::<Vec<_>>(),
+        "limits": {
+            "max_memory": settings.max_memory,
+            "max_cpu_ms": settings.max_cpu.as_millis() as u64,
+            "max_request_body": settings.request.max_body,
+            "max_response_body": settings.max_response_body,
+        },
+        "faults": [],
+    })
+}
+
+fn route_object(HandlerRoute { topics, route, .. }: &HandlerRoute) -> Value {
+    json!({
+        "topics": shown_topics(topics),
+        "operation": shown_operation(&route.operation),
+        "tombstone": route.tombstone.as_ref().map(shown_operation),
+        "reply_to": route.reply_to.as_deref(),
+        "deadline_ms": route.deadline.as_millis() as u64,
+        "attempts": route.retry.attempts,
+        "max_in_flight": route.max_in_flight,
+    })
+}
+
+fn fault_object(fault: &Fault) -> Value {
+    json!({
+        "code": fault.code.as_str(),
+        "place": fault.place.to_string(),
+        "file": fault.place.file(),
+        "line": fault.place.line(),
+        "message": fault.message,
+        "hint": fault.hint,
+    })
+}

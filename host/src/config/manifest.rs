@@ -1,0 +1,164 @@
+//! A tenant's file: one handler's component, routes and environment.
+
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use super::document::{Document, Source};
+use super::fault::{Code, Fault, Located, Place};
+use super::names::check_name;
+use super::reader::{Section, Text};
+use super::references::References;
+
+mod route;
+
+pub(crate) use route::{RETRY, RouteManifest, default_operation};
+
+/// A manifest as it was written: sound in itself, not yet joined to its tenant.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    /// Which component.
+    pub(crate) component: ComponentName,
+    /// The component's SHA-256 as `sha256:` and 64 lower-case digits, where the manifest insists on it.
+    pub(crate) digest: Option<Located<String>>,
+    /// A consumer group of its own within the tenant.
+    pub(crate) group: Option<String>,
+    /// The routes; `None` where the manifest has none, and the handler gets the one that it would have without it.
+    pub(crate) routes: Option<Vec<RouteManifest>>,
+    /// The guest's environment, in the file's order.
+    pub(crate) env: Vec<(String, String)>,
+    /// The file.
+    pub(crate) place: Place,
+}
+
+/// Which component a manifest means.
+#[derive(Clone, Debug)]
+pub(crate) enum ComponentName {
+    /// The one beside the manifest, of the same name.
+    Beside,
+    /// This one, relative to the tenant's folder and within it.
+    Named(Located<String>),
+    /// What is written has been reported as a fault.
+    Faulty,
+}
+
+/// What was read of a manifest.
+#[derive(Debug)]
+pub(crate) struct ManifestRead {
+    /// The manifest; `None` where the file is not TOML. Where there are faults, a faulty value has its default.
+    pub(crate) manifest: Option<Manifest>,
+    /// The components that the file names, faulty or not: none of them is a handler of its own.
+    pub(crate) named: Vec<String>,
+    /// All that is wrong.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Manifest {
+    /// What a component without a manifest gets; `place` is the component.
+    pub(crate) fn none(place: Place) -> Self {
+        Self { component: ComponentName::Beside, digest: None, group: None, routes: None, env: Vec::new(), place }
+    }
+
+    /// Reads a manifest's text; `name` is how messages call the file.
+    pub(crate) fn read(name: &str, text: String) -> ManifestRead {
+        let source = Source { name: name.into(), text };
+        let (manifest, faults) = Document::read(&source, References::Tenant, None, |root| read(root, &source.name));
+        ManifestRead { manifest, named: named_components(&source.text), faults }
+    }
+}
+
+fn read(root: &mut Section<'_>, name: &Arc<str>) -> Manifest {
+    Manifest {
+        component: component(root),
+        digest: digest(root),
+        group: group(root),
+        routes: routes(root),
+        env: env(root),
+        place: Place::File(name.clone()),
+    }
+}
+
+fn component(root: &mut Section<'_>) -> ComponentName {
+    let (written, sound) = root.is_sound(|root| root.text("component", "orders.wasm"));
+    let Some(Located { value, place }) = written else {
+        return if sound { ComponentName::Beside } else { ComponentName::Faulty };
+    };
+    if !stays_inside(&value.value) {
+        let message = format!("`component` is \"{}\", which is no path within the tenant's folder", value.shown);
+        root.report(
+            &place,
+            Code::PathOutside,
+            message,
+            "put the component into the folder and name it relative to that",
+        );
+        return ComponentName::Faulty;
+    }
+    ComponentName::Named(Located { value: value.value, place })
+}
+
+/// Whether a path only ever goes down.
+fn stays_inside(path: &str) -> bool {
+    !path.is_empty()
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+fn digest(root: &mut Section<'_>) -> Option<Located<String>> {
+    let Located { value, place } = root.text("digest", "sha256:..")?;
+    let digits = value.value.strip_prefix("sha256:").filter(|digits| digits.len() == 64);
+    let Some(digits) = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) else {
+        let message = format!("`digest` is \"{}\", which is not `sha256:` and 64 hexadecimal digits", value.shown);
+        root.report(
+            &place,
+            Code::InvalidValue,
+            message,
+            "write what `sha256sum` prints for the component after `sha256:`",
+        );
+        return None;
+    };
+    Some(Located { value: format!("sha256:{}", digits.to_ascii_lowercase()), place })
+}
+
+fn group(root: &mut Section<'_>) -> Option<String> {
+    let Located { value, place } = root.text("group", "orders")?;
+    match check_name("group", &value.value, &place) {
+        Ok(()) => Some(value.value),
+        Err(fault) => {
+            root.add(fault);
+            None
+        }
+    }
+}
+
+fn routes(root: &mut Section<'_>) -> Option<Vec<RouteManifest>> {
+    let Located { value, place } = root.each("routes", route::read)?;
+    if value.is_empty() {
+        root.report(
+            &place,
+            Code::InvalidValue,
+            "`routes` is empty",
+            "write a [[routes]] section, or remove the key for the default route",
+        );
+    }
+    Some(value.into_iter().flatten().collect())
+}
+
+fn env(root: &mut Section<'_>) -> Vec<(String, String)> {
+    let variables =
+        root.entries("env").into_iter().filter_map(|(name, Located { value: Text { value, .. }, place })| {
+            if name.value.is_empty() || name.value.contains(['=', '\0']) || value.contains('\0') {
+                let message = format!("`env.{}` cannot be an environment variable", name.value.escape_debug());
+                root.report(&place, Code::InvalidValue, message, "use a name without `=`, and no NUL in name or value");
+                return None;
+            }
+            Some((name.value, value))
+        });
+    variables.collect()
+}
+
+/// The components that a manifest names, as far as it can be understood at all.
+fn named_components(text: &str) -> Vec<String> {
+    let (root, _) = toml::de::DeTable::parse_recoverable(text);
+    let component = root.get_ref().get("component").and_then(|value| value.get_ref().as_str());
+    let middleware = root.get_ref().get("middleware").and_then(|value| value.get_ref().as_array());
+    let middleware = middleware.into_iter().flatten().filter_map(|item| item.get_ref().as_str());
+    component.into_iter().chain(middleware).map(str::to_owned).collect()
+}

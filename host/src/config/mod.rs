@@ -1,0 +1,35 @@
+//! The operator's file and the tenants' manifests: as written, then resolved.
+//!
+//! A file is read to its end whatever is wrong with it, and every fault says where, what, and what to do. Reading
+//! (`operator`, `manifest`) knows nothing of other files; joining a manifest to its tenant is `resolve`.
+
+mod document;
+mod fault;
+mod kafka;
+mod manifest;
+mod names;
+mod operator;
+mod overrides;
+mod properties;
+mod reader;
+mod references;
+mod resolve;
+mod secret;
+mod suggest;
+mod tenant;
+mod units;
+mod unsupported;
+
+pub use fault::{Code, Fault, Located, Place};
+pub use kafka::{FirstStart, Kafka};
+pub(crate) use manifest::{ComponentName, Manifest};
+pub(crate) use names::check_name;
+pub use names::is_name;
+pub use operator::{Admin, Deploy, HostLimits, Memory, Operator, OperatorRead};
+pub use properties::{Properties, PropertyCheck, PropertyProblem};
+pub use references::Environment;
+pub use resolve::HandlerRoute;
+pub(crate) use resolve::resolve;
+pub use secret::Secret;
+pub use tenant::{Settings, Tenant, TenantLookup};
+pub(crate) use units::{ShownDuration, ShownSize};

@@ -1,0 +1,95 @@
+//! Tables within a table.
+
+use toml::de::{DeArray, DeValue};
+
+use super::{Section, Text, plain};
+use crate::config::fault::{Code, Located};
+
+impl<'a> Section<'a> {
+    /// A table with keys of its own. An absent one is read as an empty one, so that its overrides and defaults count.
+    pub(crate) fn within<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'a>) -> T) -> T {
+        let entry = self.entry(key);
+        let table = entry.as_ref().and_then(|(place, value)| self.as_table(key, value.get_ref(), place));
+        let place = entry.map_or_else(|| self.place.clone(), |(place, _)| place);
+        read_whole(self.child(key, key, table, place), read)
+    }
+
+    /// A table of tables under free names.
+    pub(crate) fn named<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&Located<String>, &mut Section<'a>) -> T,
+    ) -> Vec<T> {
+        let Some((place, value)) = self.entry(key) else { return Vec::new() };
+        let Some(table) = self.as_table(key, value.get_ref(), &place) else { return Vec::new() };
+        let parent = self.child(key, key, None, place);
+        let sections = table.iter().filter_map(|(name, value)| {
+            let name = Located { value: name.get_ref().to_string(), place: self.document.place(name.span()) };
+            let table = parent.as_table(&name.value, value.get_ref(), &name.place)?;
+            let child = parent.child(&name.value, "*", Some(table), name.place.clone());
+            Some(read_whole(child, |section| read(&name, section)))
+        });
+        sections.collect()
+    }
+
+    /// A list of tables, `[[key]]`. An absent one is `None`, which differs from an empty one.
+    pub(crate) fn each<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Section<'a>) -> T,
+    ) -> Option<Located<Vec<T>>> {
+        let (place, value) = self.entry(key)?;
+        let Some(items): Option<&'a DeArray<'a>> = value.get_ref().as_array() else {
+            self.wrong_type(key, value.get_ref(), &place, &format!("tables, each headed by [[{key}]]"));
+            return None;
+        };
+        let sections = items.iter().filter_map(|item| {
+            let place = self.document.place(item.span());
+            let table = self.as_table(key, item.get_ref(), &place)?;
+            Some(read_whole(self.child(key, key, Some(table), place), &mut read))
+        });
+        Some(Located { value: sections.collect(), place })
+    }
+
+    /// A table of texts under free names, in the file's order. Numbers and booleans count as the text that they are written as.
+    pub(crate) fn entries(&mut self, key: &'static str) -> Vec<(Located<String>, Located<Text>)> {
+        let Some((place, value)) = self.entry(key) else { return Vec::new() };
+        let Some(table) = self.as_table(key, value.get_ref(), &place) else { return Vec::new() };
+        let parent = self.child(key, key, None, place);
+        let mut written: Vec<_> = table.iter().collect();
+        written.sort_by_key(|(name, _)| name.span().start);
+        let entries = written.into_iter().filter_map(|(name, value)| {
+            let place = self.document.place(name.span());
+            let text = match value.get_ref() {
+                DeValue::Integer(number) => plain(number.to_string()),
+                DeValue::Boolean(value) => plain(value.to_string()),
+                other => parent.as_text(name.get_ref(), other, &place, "text")?,
+            };
+            let name = Located { value: name.get_ref().to_string(), place: place.clone() };
+            Some((name, Located { value: text, place }))
+        });
+        entries.collect()
+    }
+
+    /// The overrides of a table of free names: the rest of each one's path, in lower case, and its value.
+    pub(crate) fn overrides_of(&self, key: &str) -> Vec<(String, Located<Text>)> {
+        let mut path = self.path.clone();
+        path.push(key.to_owned());
+        let found = self.document.overrides.map(|overrides| overrides.below(&path)).unwrap_or_default();
+        let texts = found.into_iter().filter_map(|(rest, found)| {
+            let Some(value) = found.value else {
+                self.report(&found.place, Code::InvalidValue, "the value is not UTF-8", "set it to UTF-8 text");
+                return None;
+            };
+            Some((rest, Located { value: plain(value), place: found.place }))
+        });
+        texts.collect()
+    }
+}
+
+/// Reads a section to its end: what `read` does not take is reported.
+fn read_whole<'a, T>(mut section: Section<'a>, read: impl FnOnce(&mut Section<'a>) -> T) -> T {
+    let value = read(&mut section);
+    section.finish();
+    value
+}

@@ -1,0 +1,520 @@
+//! One membership in one consumer group, as a state machine that its polling thread steps.
+//!
+//! Rebalances are answered one after another, and never at once: partitions that come are taken up when their offsets
+//! are known, partitions that go are given up when their work is done and committed, or fenced after
+//! [`DRAIN`]. Meanwhile the others go on.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use callgate_core::offsets::Commit;
+use callgate_core::record::Record;
+
+use super::opening::{FirstStart, FirstStarts, Opened, Opening};
+use super::partition::{Bounds, Partition};
+use super::status::GroupStatus;
+use super::watch::TopicWatch;
+use super::Intake;
+use crate::broker::{
+    Assigned, ClientSettings, FeedError, GroupConsumer, GroupEvent, PartitionFeed, TopicPartition, Wake,
+};
+
+/// How long work on a revoked partition may go on before it is fenced; a hand-over is to take at most 5 s.
+const DRAIN: Duration = Duration::from_millis(4500);
+/// How long the commit of a revoked partition may take.
+const LAST_COMMIT: Duration = Duration::from_secs(2);
+/// After a crash, what ended since the last commit is repeated: the contract says at most 1 s.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+/// Records taken from one partition before the next one's turn.
+const TURN: usize = 256;
+/// How long a thread may sleep with nothing to do: it must poll to stay in its group.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// What a group is made from.
+#[derive(Clone, Debug)]
+pub struct GroupSettings {
+    /// How to reach the brokers.
+    pub client: ClientSettings,
+    /// The consumer group.
+    pub group_id: String,
+    /// For static membership.
+    pub instance_id: Option<String>,
+    /// Where a group begins that has never committed.
+    pub first_start: FirstStart,
+    /// The topics that are known by name.
+    pub topics: Vec<Arc<str>>,
+    /// Whether others are wanted too, so that the broker must be asked which there are.
+    pub has_patterns: bool,
+    /// For all assigned partitions together; divided evenly.
+    pub bounds: Bounds,
+}
+
+struct Active {
+    partition: Arc<Partition>,
+    feed: PartitionFeed,
+    // Taken from the feed, but not by the partition yet.
+    set_aside: VecDeque<Record>,
+    leaving: bool,
+}
+
+impl Active {
+    /// Offers a record, in order behind those that were set aside.
+    fn offer(&mut self, record: Record, intake: &dyn Intake) {
+        if self.set_aside.is_empty() {
+            match self.partition.offer(record) {
+                Ok(Some(lane)) => intake.start(self.partition.clone(), lane),
+                Ok(None) => {}
+                Err(record) => self.set_aside.push_back(record),
+            }
+        } else {
+            self.set_aside.push_back(record);
+        }
+    }
+
+    /// Offers again what was set aside. Returns whether all of it was taken.
+    fn offer_again(&mut self, intake: &dyn Intake) -> bool {
+        for record in std::mem::take(&mut self.set_aside) {
+            self.offer(record, intake);
+        }
+        self.set_aside.is_empty()
+    }
+}
+
+enum Rebalance {
+    Coming(Opening),
+    Going { partitions: Vec<TopicPartition>, until: Instant, committing: bool },
+}
+
+/// See the module.
+pub struct Group {
+    settings: GroupSettings,
+    consumer: Option<GroupConsumer>,
+    intake: Arc<dyn Intake>,
+    wake: Arc<Wake>,
+    status: Arc<GroupStatus>,
+    watch: Option<TopicWatch>,
+    subscribed: Vec<Arc<str>>,
+    first_starts: Arc<FirstStarts>,
+    active: BTreeMap<TopicPartition, Active>,
+    rebalance: Option<Rebalance>,
+    // Rebalances that came while another one was being answered.
+    pending: VecDeque<GroupEvent>,
+    epoch: u64,
+    commit: Option<Vec<(Arc<Partition>, Commit)>>,
+    next_commit: Instant,
+    stopping: bool,
+}
+
+impl Group {
+    /// Makes the client and subscribes.
+    ///
+    /// # Errors
+    /// librdkafka's own sentence, where it refuses the settings.
+    pub fn new(settings: GroupSettings, intake: Arc<dyn Intake>, wake: Arc<Wake>) -> Result<Self, String> {
+        let consumer =
+            GroupConsumer::new(&settings.client, &settings.group_id, settings.instance_id.as_deref(), wake.clone())?;
+        if !settings.topics.is_empty() {
+            consumer.subscribe(&settings.topics)?;
+        }
+        let watch = settings
+            .has_patterns
+            .then(|| TopicWatch::start(consumer.questions(), intake.clone(), wake.clone()));
+        Ok(Self {
+            watch,
+            subscribed: settings.topics.clone(),
+            status: Arc::new(GroupStatus::new(settings.group_id.clone())),
+            first_starts: FirstStarts::new(settings.first_start),
+            settings,
+            consumer: Some(consumer),
+            intake,
+            wake,
+            active: BTreeMap::new(),
+            rebalance: None,
+            pending: VecDeque::new(),
+            epoch: 0,
+            commit: None,
+            next_commit: Instant::now(),
+            stopping: false,
+        })
+    }
+
+    /// What an operator may know of it.
+    pub fn status(&self) -> Arc<GroupStatus> {
+        self.status.clone()
+    }
+
+    /// Begins to drain: nothing more is taken in, what is being worked on ends, offsets are committed, the group is left.
+    pub(super) fn stop(&mut self) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        self.pending.clear();
+        self.rebalance = None;
+        self.begin_going(self.active.keys().cloned().collect());
+    }
+
+    /// Whether the group has been left.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.consumer.is_none()
+    }
+
+    /// Does what there is to do, without waiting. Returns how long nothing will need doing unless the bell rings.
+    pub(super) fn step(&mut self) -> Duration {
+        let Some(consumer) = &self.consumer else { return IDLE };
+        for event in consumer.poll() {
+            self.handle(event);
+        }
+        self.subscribe_found();
+        self.go_on_rebalancing();
+        let more = !self.stopping && self.feed();
+        self.commit_if_due();
+        if more { Duration::ZERO } else { IDLE }
+    }
+
+    fn handle(&mut self, event: GroupEvent) {
+        match event {
+            GroupEvent::Record(record) => {
+                let at = TopicPartition {
+                    topic: record.coordinate.topic.clone(),
+                    partition: record.coordinate.partition,
+                };
+                if let Some(active) = self.active.get_mut(&at).filter(|active| !active.leaving) {
+                    active.offer(record, &*self.intake);
+                }
+            }
+            GroupEvent::Committed(result) => self.commit_ended(result),
+            GroupEvent::Error(error) => {
+                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "the group's client reports an error");
+            }
+            GroupEvent::Fatal(error) => {
+                tracing::error!(
+                    target: "callgate::consume", group = %self.settings.group_id, error,
+                    "the group's client failed for good; nothing more is consumed or committed here. \
+                     Is another host running with the same instance_id? Restart this one"
+                );
+                self.fence_all();
+            }
+            GroupEvent::Revoked { ref partitions, lost: true } => {
+                tracing::warn!(
+                    target: "callgate::consume", group = %self.settings.group_id, partitions = partitions.len(),
+                    "partitions were lost: this host was thought dead; its work on them counts for nothing"
+                );
+                for at in partitions {
+                    if let Some(active) = self.active.get(at) {
+                        active.partition.fence();
+                    }
+                }
+                self.pending.push_back(event);
+            }
+            event @ (GroupEvent::Assigned(_) | GroupEvent::Revoked { .. }) => self.pending.push_back(event),
+        }
+    }
+
+    /// Subscribes again where topics have come or gone that a pattern wants.
+    fn subscribe_found(&mut self) {
+        let (Some(watch), Some(consumer)) = (&self.watch, &self.consumer) else { return };
+        let Some(mut topics) = watch.poll().filter(|_| !self.stopping) else { return };
+        topics.extend(self.settings.topics.iter().cloned());
+        topics.sort();
+        topics.dedup();
+        tracing::info!(
+            target: "callgate::consume", group = %self.settings.group_id, topics = topics.join(", "),
+            "topics that the patterns match"
+        );
+        match consumer.subscribe(&topics) {
+            // A group without any topic has nothing to join for.
+            Ok(()) if topics.is_empty() => self.status.update(|status| status.joined = true),
+            Ok(()) => self.subscribed = topics,
+            Err(error) => {
+                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot subscribe");
+            }
+        }
+    }
+
+    fn fence_all(&mut self) {
+        for active in self.active.values() {
+            active.partition.fence();
+        }
+        self.active.clear();
+        self.status.update(|status| status.joined = false);
+    }
+
+    // ---- rebalances -------------------------------------------------------------------------------------------
+
+    fn go_on_rebalancing(&mut self) {
+        loop {
+            match &self.rebalance {
+                Some(Rebalance::Coming(opening)) => {
+                    // What was lost before it was taken up need not be asked about any longer.
+                    let lost = self.pending.iter().any(|event| matches!(event, GroupEvent::Revoked { lost: true, .. }));
+                    match opening.poll() {
+                        Some(opened) => self.take_up(opened),
+                        None if lost => {
+                            let nothing = Vec::new();
+                            self.take_up(nothing);
+                        }
+                        None => return,
+                    }
+                }
+                Some(Rebalance::Going { .. }) => {
+                    if !self.go() {
+                        return;
+                    }
+                }
+                None => match self.pending.pop_front() {
+                    Some(GroupEvent::Assigned(partitions)) => self.begin_coming(partitions),
+                    Some(GroupEvent::Revoked { partitions, .. }) => self.begin_going(partitions),
+                    _ => return,
+                },
+            }
+        }
+    }
+
+    fn begin_coming(&mut self, partitions: Vec<TopicPartition>) {
+        let Some(consumer) = &self.consumer else { return };
+        tracing::info!(
+            target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions),
+            "partitions assigned"
+        );
+        self.status.update(|status| {
+            status.rebalances += 1;
+            status.opening = partitions.len();
+        });
+        self.rebalance = Some(Rebalance::Coming(Opening::begin(
+            consumer,
+            partitions,
+            self.subscribed.clone(),
+            self.first_starts.clone(),
+            self.intake.clone(),
+            self.wake.clone(),
+        )));
+    }
+
+    fn take_up(&mut self, opened: Vec<Opened>) {
+        self.rebalance = None;
+        let Some(consumer) = &self.consumer else { return };
+        let assigned: Vec<Assigned> =
+            opened.iter().map(|opened| Assigned { at: opened.at.clone(), position: opened.position }).collect();
+        let feeds = match consumer.assign(&assigned) {
+            Ok(feeds) => feeds,
+            Err(error) => {
+                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot take up partitions");
+                return;
+            }
+        };
+        self.epoch += 1;
+        let bounds = divided(self.settings.bounds, self.active.len() + opened.len());
+        let mut first = Vec::new();
+        for (opened, feed) in opened.into_iter().zip(feeds) {
+            let ordering = self.intake.ordering(&opened.at.topic);
+            let partition = Arc::new(Partition::new(
+                opened.at.clone(),
+                ordering,
+                self.epoch,
+                opened.position,
+                opened.metadata,
+                bounds,
+                self.wake.clone(),
+            ));
+            if opened.first {
+                first.push((partition.clone(), partition.first_commit()));
+            }
+            self.active.insert(opened.at, Active { partition, feed, set_aside: VecDeque::new(), leaving: false });
+        }
+        self.active.values().for_each(|active| active.partition.rebound(bounds));
+        let assigned = self.active.len();
+        self.status.update(|status| {
+            status.joined = true;
+            status.opening = 0;
+            status.assigned = assigned;
+        });
+        if !first.is_empty() && self.commit.is_none() {
+            self.begin_commit(first);
+        }
+    }
+
+    fn begin_going(&mut self, partitions: Vec<TopicPartition>) {
+        if !self.stopping {
+            tracing::info!(
+                target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions),
+                "partitions revoked"
+            );
+            self.status.update(|status| status.rebalances += 1);
+        }
+        for at in &partitions {
+            if let Some(active) = self.active.get_mut(at) {
+                active.leaving = true;
+                active.partition.drain();
+            }
+        }
+        self.rebalance = Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false });
+    }
+
+    /// Goes on giving partitions up. Returns whether that is done.
+    fn go(&mut self) -> bool {
+        let Some(Rebalance::Going { partitions, until, committing }) = &mut self.rebalance else { return true };
+        let now = Instant::now();
+        let going: Vec<Arc<Partition>> =
+            partitions.iter().filter_map(|at| Some(self.active.get(at)?.partition.clone())).collect();
+        if !*committing {
+            let working = going.iter().any(|partition| !partition.is_fenced() && partition.started() > 0);
+            if working && now < *until {
+                return false;
+            }
+            // A commit that is on its way would be answered for this one.
+            if self.commit.is_some() && now < *until + LAST_COMMIT {
+                return false;
+            }
+            *committing = true;
+            *until = now + LAST_COMMIT;
+            let commits: Vec<_> = going
+                .iter()
+                .filter(|partition| !partition.is_fenced())
+                .filter_map(|partition| Some((partition.clone(), partition.commit()?)))
+                .collect();
+            going.iter().for_each(|partition| partition.fence());
+            if !commits.is_empty() {
+                self.begin_commit(commits);
+                return false;
+            }
+        } else if self.commit.is_some() && now < *until {
+            return false;
+        }
+        self.give_up();
+        true
+    }
+
+    fn give_up(&mut self) {
+        let Some(Rebalance::Going { partitions, .. }) = self.rebalance.take() else { return };
+        for at in &partitions {
+            self.active.remove(at);
+        }
+        self.commit = None;
+        let bounds = divided(self.settings.bounds, self.active.len());
+        self.active.values().for_each(|active| active.partition.rebound(bounds));
+        if self.stopping {
+            if let Some(consumer) = self.consumer.take()
+                && !consumer.close(LAST_COMMIT)
+            {
+                tracing::warn!(
+                    target: "callgate::consume", group = %self.settings.group_id,
+                    "left without an answer of the broker; its partitions move when the session times out"
+                );
+            }
+        } else if let Some(Err(error)) = self.consumer.as_ref().map(|consumer| consumer.unassign(&partitions)) {
+            tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot give up partitions");
+        }
+        let assigned = self.active.len();
+        self.status.update(|status| status.assigned = assigned);
+    }
+
+    // ---- records ----------------------------------------------------------------------------------------------
+
+    /// Takes from each partition what it has room for. Returns whether there may be more right now.
+    fn feed(&mut self) -> bool {
+        let (intake, mut more) = (&*self.intake, false);
+        for active in self.active.values_mut().filter(|active| !active.leaving) {
+            let room = active.partition.room().min(TURN);
+            if room == 0 || !active.offer_again(intake) {
+                continue;
+            }
+            let mut results = Vec::with_capacity(room);
+            more |= active.feed.take(room, |result| results.push(result)) == room;
+            for result in results {
+                match result {
+                    Ok(record) => active.offer(record, intake),
+                    Err(error) => feed_failed(&self.settings.group_id, &active.partition, error),
+                }
+            }
+        }
+        more
+    }
+
+    // ---- commits ----------------------------------------------------------------------------------------------
+
+    fn commit_if_due(&mut self) {
+        let now = Instant::now();
+        if now < self.next_commit {
+            return;
+        }
+        self.next_commit = now + COMMIT_INTERVAL;
+        let stopped: Vec<_> = self
+            .active
+            .values()
+            .filter_map(|active| Some((active.partition.at.to_string(), active.partition.stop_reason()?)))
+            .collect();
+        let held = self.active.values().map(|active| active.partition.held()).sum();
+        self.status.update(|status| {
+            status.stopped = stopped;
+            status.held = held;
+        });
+        if self.commit.is_some() || self.stopping {
+            return;
+        }
+        let commits: Vec<_> = self
+            .active
+            .values()
+            .filter(|active| !active.partition.is_fenced())
+            .filter_map(|active| Some((active.partition.clone(), active.partition.commit()?)))
+            .collect();
+        if !commits.is_empty() {
+            self.begin_commit(commits);
+        }
+    }
+
+    fn begin_commit(&mut self, commits: Vec<(Arc<Partition>, Commit)>) {
+        let Some(consumer) = &self.consumer else { return };
+        let offsets: Vec<_> = commits
+            .iter()
+            .map(|(partition, commit)| (partition.at.clone(), commit.offset, commit.metadata.clone()))
+            .collect();
+        match consumer.commit(&offsets) {
+            Ok(()) => self.commit = Some(commits),
+            Err(error) => self.commit_failed(&error),
+        }
+    }
+
+    fn commit_ended(&mut self, result: Result<(), String>) {
+        let Some(commits) = self.commit.take() else { return };
+        match result {
+            Ok(()) => commits.iter().for_each(|(partition, commit)| partition.committed(commit)),
+            Err(error) => self.commit_failed(&error),
+        }
+    }
+
+    fn commit_failed(&mut self, error: &str) {
+        self.status.update(|status| status.failed_commits += 1);
+        tracing::warn!(
+            target: "callgate::consume", group = %self.settings.group_id, error,
+            "a commit of offsets failed; what it would have said is said again by the next one"
+        );
+    }
+}
+
+fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
+    match error {
+        FeedError::OffsetOutOfRange => {
+            tracing::error!(
+                target: "callgate::consume", group, partition = %partition.at,
+                "the partition stops: the offset to go on from does not exist. Was the topic deleted and made again, or \
+                 did its retention delete records before they were read? Set the group's offset by hand \
+                 (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
+            );
+            partition.stop("offset out of range".to_owned());
+        }
+        FeedError::Other(error) => tracing::warn!(
+            target: "callgate::consume", group, partition = %partition.at, error,
+            "the broker reports an error for a partition; trying again"
+        ),
+    }
+}
+
+fn divided(bounds: Bounds, partitions: usize) -> Bounds {
+    let partitions = partitions.max(1);
+    Bounds { records: (bounds.records / partitions).max(1), bytes: (bounds.bytes / partitions).max(1) }
+}
+
+fn names(partitions: &[TopicPartition]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

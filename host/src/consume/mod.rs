@@ -1,0 +1,41 @@
+//! From the broker to the lanes: membership in a group, the place of each assigned partition, what is taken in and
+//! when, and which offsets are committed.
+//!
+//! Plain threads do this, and no guest ever runs on them: whatever handlers do, polling goes on. A [`Poller`] polls
+//! some [`Group`]s; a group feeds its [`Partition`]s; a partition gives its lanes to the [`Intake`], behind which the
+//! workers are.
+
+mod group;
+mod opening;
+mod partition;
+mod poller;
+mod status;
+mod watch;
+
+pub use group::{Group, GroupSettings};
+pub use opening::FirstStart;
+pub use partition::{Bounds, Held, Partition, Place};
+pub use poller::Poller;
+pub use status::{GroupSnapshot, GroupStatus};
+
+use std::sync::Arc;
+
+use callgate_core::order::{LaneId, Ordering};
+
+use crate::broker::TopicPartition;
+
+/// Where records go from here: the pipeline that routes them and has workers.
+pub trait Intake: Send + Sync {
+    /// What must be sequential among the topic's records.
+    fn ordering(&self, topic: &str) -> Ordering;
+
+    /// Whether the topic's records are wanted: what patterns are for.
+    fn routes(&self, topic: &str) -> bool;
+
+    /// A partition has been taken up. May wait for the broker: called on a thread of its own, before the first record.
+    fn opened(&self, at: &TopicPartition, partitions: i32);
+
+    /// A lane has a record and nobody works on it: somebody is to take its records with [`Partition::next`] until
+    /// there are none.
+    fn start(&self, partition: Arc<Partition>, lane: LaneId);
+}

@@ -1,0 +1,153 @@
+//! Where an assigned partition begins: at what the group has committed, or, where it has committed nothing, by rule.
+//!
+//! The questions wait for the broker, so each rebalance asks them on a thread of its own.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use callgate_core::metadata::Metadata;
+
+use super::Intake;
+use crate::broker::{GroupConsumer, GroupQuestions, TopicPartition, Wake};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where a group begins that has never committed anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FirstStart {
+    /// At the first record there is.
+    #[default]
+    Earliest,
+    /// After the last record there is.
+    Latest,
+}
+
+/// The partitions that existed when this host first saw a group without any offset. Only they begin as
+/// [`FirstStart`] says; a partition that is added later begins at its start, so that nothing in it is missed.
+#[derive(Debug)]
+pub(super) struct FirstStarts {
+    policy: FirstStart,
+    partitions: OnceLock<BTreeSet<TopicPartition>>,
+}
+
+impl FirstStarts {
+    pub(super) fn new(policy: FirstStart) -> Arc<Self> {
+        Arc::new(Self { policy, partitions: OnceLock::new() })
+    }
+
+    /// Looks once whether the group has any offset for these topics.
+    fn learn(&self, questions: &GroupQuestions, topics: &[Arc<str>]) -> Result<(), String> {
+        if self.partitions.get().is_some() {
+            return Ok(());
+        }
+        let mut all = Vec::new();
+        for topic in topics {
+            let partitions = questions.topics(Some(topic), PATIENCE)?.get(topic).copied().unwrap_or(0);
+            all.extend((0..partitions).map(|partition| TopicPartition { topic: topic.clone(), partition }));
+        }
+        let has_any =
+            !all.is_empty() && questions.committed(&all, PATIENCE)?.iter().any(|committed| committed.offset.is_some());
+        self.partitions.get_or_init(|| if has_any { BTreeSet::new() } else { all.into_iter().collect() });
+        Ok(())
+    }
+}
+
+/// A partition that can be taken up.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) at: TopicPartition,
+    pub(super) position: i64,
+    pub(super) metadata: Option<Metadata>,
+    /// The group had no offset here: its first position is to be committed at once.
+    pub(super) first: bool,
+}
+
+/// Questions on their way; dropping it gives them up.
+pub(super) struct Opening {
+    given_up: Arc<AtomicBool>,
+    answer: mpsc::Receiver<Vec<Opened>>,
+}
+
+impl Opening {
+    pub(super) fn begin(
+        consumer: &GroupConsumer,
+        partitions: Vec<TopicPartition>,
+        topics: Vec<Arc<str>>,
+        first_starts: Arc<FirstStarts>,
+        intake: Arc<dyn Intake>,
+        wake: Arc<Wake>,
+    ) -> Self {
+        let (send, answer) = mpsc::channel();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let (flag, questions) = (given_up.clone(), consumer.questions());
+        thread::spawn(move || {
+            while !flag.load(Ordering::Acquire) && !questions.is_closed() {
+                match ask(&questions, &partitions, &topics, &first_starts, &*intake) {
+                    Ok(opened) => {
+                        // Nobody listens if the partitions went again meanwhile.
+                        let _ = send.send(opened);
+                        return wake.wake();
+                    }
+                    Err(error) => {
+                        tracing::warn!(error, "cannot take up the assigned partitions yet; trying again");
+                        thread::sleep(PAUSE);
+                    }
+                }
+            }
+        });
+        Self { given_up, answer }
+    }
+
+    /// The answer, once it is there.
+    pub(super) fn poll(&self) -> Option<Vec<Opened>> {
+        self.answer.try_recv().ok()
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+}
+
+fn ask(
+    questions: &GroupQuestions,
+    partitions: &[TopicPartition],
+    topics: &[Arc<str>],
+    first_starts: &FirstStarts,
+    intake: &dyn Intake,
+) -> Result<Vec<Opened>, String> {
+    first_starts.learn(questions, topics)?;
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    for topic in partitions.iter().map(|at| &at.topic).collect::<BTreeSet<_>>() {
+        let count = questions.topics(Some(topic), PATIENCE)?.get(topic).copied();
+        if let (Some(at), Some(count)) = (partitions.iter().find(|at| at.topic == *topic), count) {
+            intake.opened(at, count);
+        }
+    }
+    questions
+        .committed(partitions, PATIENCE)?
+        .into_iter()
+        .map(|committed| {
+            let at = committed.at;
+            let Some(position) = committed.offset else {
+                let (first, end) = questions.bounds(&at, PATIENCE)?;
+                let from_end = first_starts.policy == FirstStart::Latest
+                    && first_starts.partitions.get().is_some_and(|known| known.contains(&at));
+                let position = if from_end { end } else { first };
+                return Ok(Opened { at, position, metadata: None, first: true });
+            };
+            let metadata = committed
+                .metadata
+                .filter(|text| !text.is_empty())
+                .and_then(|text| Metadata::decode(text.as_bytes(), [0; 16], position));
+            Ok(Opened { at, position, metadata, first: false })
+        })
+        .collect()
+}

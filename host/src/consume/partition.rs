@@ -1,0 +1,273 @@
+//! One assigned partition, from its assignment to its revocation: the records that wait or are being worked on.
+//!
+//! Shared by the thread that feeds it, the workers that empty its lanes, and the producer's thread that reports what
+//! has arrived. A new assignment of the same partition is a new value: work of the old one is fenced and cannot end
+//! anything of the new one.
+
+use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use callgate_core::metadata::Metadata;
+use callgate_core::offsets::{Commit, Offsets, Ticket};
+use callgate_core::order::{LaneId, Lanes, Ordering};
+use callgate_core::record::Record;
+use tokio::sync::Notify;
+
+use crate::broker::{TopicPartition, Wake};
+
+/// How much of a partition may be in memory, waiting or being worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Records.
+    pub records: usize,
+    /// Bytes of keys, values and headers. One record is taken in however large it is.
+    pub bytes: usize,
+}
+
+/// A record with its place: whoever holds it must end it, exactly once, with [`Partition::end`].
+#[derive(Debug)]
+pub struct Held {
+    /// The record.
+    pub record: Arc<Record>,
+    /// Its place in the partition's offsets.
+    pub ticket: Ticket,
+    size: usize,
+}
+
+/// What is left to hand back once the record itself is no longer needed here.
+#[derive(Debug)]
+#[must_use = "a place that is never handed back holds its partition's offset for ever"]
+pub struct Place {
+    partition: Arc<Partition>,
+    ticket: Ticket,
+    size: usize,
+}
+
+impl Place {
+    /// The record has ended, and its end is durable.
+    pub fn end(self) {
+        self.partition.end(self.ticket, self.size);
+    }
+
+    /// The partition that the record belongs to.
+    pub fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+}
+
+impl Held {
+    /// Parts the record from its place.
+    pub fn split(self, partition: &Arc<Partition>) -> (Arc<Record>, Place) {
+        (self.record, Place { partition: partition.clone(), ticket: self.ticket, size: self.size })
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    lanes: Lanes<Held>,
+    offsets: Offsets,
+    sequence: u64,
+    bounds: Bounds,
+    records: usize,
+    bytes: usize,
+    started: usize,
+    // Full until half empty: otherwise each end would let in one record, and wake a thread for it.
+    full: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Partition {
+    /// Which partition.
+    pub at: TopicPartition,
+    ordering: Ordering,
+    state: Mutex<State>,
+    fenced: AtomicBool,
+    fence: Notify,
+    stopped: Mutex<Option<String>>,
+    wake: Arc<Wake>,
+}
+
+impl Partition {
+    /// A partition taken up at `position`, with what `metadata` says has ended above it.
+    pub fn new(
+        at: TopicPartition,
+        ordering: Ordering,
+        epoch: u64,
+        position: i64,
+        metadata: Option<Metadata>,
+        bounds: Bounds,
+        wake: Arc<Wake>,
+    ) -> Self {
+        let (sequence, ended) = metadata.map_or_else(Default::default, |known| (known.sequence, known.ended));
+        let state = State {
+            lanes: Lanes::new(),
+            offsets: Offsets::new(epoch, position, ended),
+            sequence,
+            bounds,
+            records: 0,
+            bytes: 0,
+            started: 0,
+            full: false,
+        };
+        Self {
+            at,
+            ordering,
+            state: Mutex::new(state),
+            fenced: AtomicBool::new(false),
+            fence: Notify::new(),
+            stopped: Mutex::default(),
+            wake,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many more records may be taken in now; 0 while it is full, stopped, or its offsets could not be described.
+    pub fn room(&self) -> usize {
+        if self.stop_reason().is_some() {
+            return 0;
+        }
+        let mut state = self.state();
+        let Bounds { records, bytes } = state.bounds;
+        if state.full {
+            state.full = state.records > records / 2 || state.bytes > bytes / 2;
+        }
+        if state.full {
+            return 0;
+        }
+        state.full = state.records > 0 && (state.records >= records || state.bytes >= bytes);
+        if state.full { 0 } else { records.saturating_sub(state.records).max(1) }
+    }
+
+    /// Takes a record in. Gives the lane that must be started, if it is an idle one.
+    ///
+    /// # Errors
+    /// The record comes back: the metadata of a commit could not describe its end beside those of the others. There is
+    /// room again when some have ended.
+    pub fn offer(&self, record: Record) -> Result<Option<LaneId>, Record> {
+        let mut state = self.state();
+        if !state.offsets.takes(record.coordinate.offset) {
+            return Err(record);
+        }
+        // Below the position, or ended already before this assignment: nothing is left to do.
+        let Some(ticket) = state.offsets.begin(record.coordinate.offset) else { return Ok(None) };
+        let size = record.size();
+        state.records += 1;
+        state.bytes += size;
+        let key = record.key.clone();
+        let held = Held { record: Arc::new(record), ticket, size };
+        Ok(state.lanes.admit(self.ordering, key.as_ref(), held, size))
+    }
+
+    /// The lane's next record; `None` ends the lane.
+    pub fn next(&self, lane: &LaneId) -> Option<Held> {
+        let mut state = self.state();
+        let held = state.lanes.next(lane)?;
+        state.started += 1;
+        Some(held)
+    }
+
+    fn end(&self, ticket: Ticket, size: usize) {
+        let mut state = self.state();
+        if !state.offsets.end(ticket) {
+            return;
+        }
+        state.records -= 1;
+        state.bytes -= size;
+        state.started -= 1;
+        let made_room = state.full && state.records <= state.bounds.records / 2 && state.bytes <= state.bounds.bytes / 2;
+        let drained = state.started == 0 && state.lanes.waiting() == 0;
+        drop(state);
+        if made_room || drained {
+            self.wake.wake();
+        }
+    }
+
+    /// What to commit now, if anything has changed since the last commit that counted.
+    pub fn commit(&self) -> Option<Commit> {
+        let mut state = self.state();
+        state.offsets.dirty().then(|| {
+            state.sequence += 1;
+            state.offsets.snapshot(TOPIC_ID_UNKNOWN, state.sequence)
+        })
+    }
+
+    /// The same, even if nothing has changed: for a partition that had no offset yet.
+    pub fn first_commit(&self) -> Commit {
+        let mut state = self.state();
+        state.sequence += 1;
+        state.offsets.snapshot(TOPIC_ID_UNKNOWN, state.sequence)
+    }
+
+    /// That commit counted.
+    pub fn committed(&self, commit: &Commit) {
+        self.state().offsets.committed(commit);
+    }
+
+    /// Forgets the records that wait; those being worked on go on. For the time before a revocation.
+    pub fn drain(&self) {
+        let mut state = self.state();
+        state.lanes.clear();
+    }
+
+    /// How many records are being worked on, their ends not yet durable.
+    pub fn started(&self) -> usize {
+        self.state().started
+    }
+
+    /// Records in memory, waiting or being worked on.
+    pub fn held(&self) -> usize {
+        self.state().records
+    }
+
+    /// Changes the bounds: the number of partitions among which a tenant's are divided has changed.
+    pub fn rebound(&self, bounds: Bounds) {
+        self.state().bounds = bounds;
+    }
+
+    /// The partition is no longer ours. Work on it is given up; whatever ends later counts for nothing.
+    pub fn fence(&self) {
+        self.fenced.store(true, Atomic::Release);
+        self.drain();
+        self.fence.notify_waiters();
+    }
+
+    /// Whether it is no longer ours.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Atomic::Acquire)
+    }
+
+    /// Waits until it is no longer ours.
+    pub async fn fenced(&self) {
+        let notified = self.fence.notified();
+        tokio::pin!(notified);
+        // Registered before the flag is looked at, so that a fence in between is not missed.
+        notified.as_mut().enable();
+        if !self.is_fenced() {
+            notified.await;
+        }
+    }
+
+    /// Takes in nothing more until [`go_on`](Self::go_on): the reason is for the operator.
+    pub fn stop(&self, reason: String) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// Ends a stop.
+    pub fn go_on(&self) {
+        if self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            self.wake.wake();
+        }
+    }
+
+    /// Why nothing is taken in, if so.
+    pub fn stop_reason(&self) -> Option<String> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The client does not tell topic ids, so metadata is bound to its topic by name and offset only.
+const TOPIC_ID_UNKNOWN: [u8; 16] = [0; 16];

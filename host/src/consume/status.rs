@@ -1,0 +1,45 @@
+//! What an operator may know of a group, kept for `/readyz` and `/metrics`.
+
+use std::sync::{Mutex, PoisonError};
+
+/// A group as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupSnapshot {
+    /// The member has been given its partitions (there may be none) and has not been thrown out since.
+    pub joined: bool,
+    /// Partitions given to it that are not polled yet: their offsets are being asked for.
+    pub opening: usize,
+    /// Partitions being polled.
+    pub assigned: usize,
+    /// Those that take in nothing more, and why.
+    pub stopped: Vec<(String, String)>,
+    /// Rebalances since the start.
+    pub rebalances: u64,
+    /// Commits that the broker did not take.
+    pub failed_commits: u64,
+    /// Records in memory.
+    pub held: usize,
+}
+
+/// A group's snapshot, shared between its polling thread and whoever asks.
+#[derive(Debug)]
+pub struct GroupStatus {
+    /// The consumer group.
+    pub group_id: String,
+    snapshot: Mutex<GroupSnapshot>,
+}
+
+impl GroupStatus {
+    pub(super) fn new(group_id: String) -> Self {
+        Self { group_id, snapshot: Mutex::default() }
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut GroupSnapshot)) {
+        change(&mut self.snapshot.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The group as it is now.
+    pub fn snapshot(&self) -> GroupSnapshot {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

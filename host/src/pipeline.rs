@@ -1,0 +1,21 @@
+//! The only wiring: how the rooms are joined, and the way of a record through them.
+//!
+//! ```text
+//! Kafka ─▶ consume ─▶ route ─▶ request ─▶ invoke ─▶ response ─▶ reply ─▶ settle ─▶ Kafka
+//! ```
+//!
+//! [`Host`] builds and drains it. [`carry`] is the line above, as text.
+
+mod bound;
+mod carry;
+mod host;
+mod jobs;
+mod observe;
+mod unit;
+mod worker;
+
+pub use bound::{Bound, Handler, Tenant};
+pub use host::{Host, HostSettings};
+pub use observe::{Ended, Observer};
+
+use carry::carry;

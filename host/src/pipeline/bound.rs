@@ -1,0 +1,130 @@
+//! What applies to the records of a topic: the tenant's rules, the handler's version, the route.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use callgate_core::dead_letter::DeadLetterPolicy;
+use callgate_core::limits::{CallLimits, RequestLimits};
+use callgate_core::reply::ReplyPolicy;
+use callgate_core::route::{Route, TopicSelector};
+use tokio::sync::Semaphore;
+
+use crate::broker::ClientSettings;
+use crate::consume::Bounds;
+use crate::invoke::Callable;
+
+/// A tenant's rules, as the operator wrote them.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How to reach the brokers, and as whom.
+    pub client: ClientSettings,
+    /// Whom its records may address, and how.
+    pub reply: ReplyPolicy,
+    /// Where its dead letters go, and what they say.
+    pub dead_letter: DeadLetterPolicy,
+    /// Whether a missing dead-letter topic is made.
+    pub create_dead_letter_topic: bool,
+    /// What a record may bring.
+    pub request: RequestLimits,
+    /// What a call may use; a route's deadline stands in place of the one here.
+    pub call: CallLimits,
+    /// Calls at once, all its handlers together.
+    pub max_in_flight: usize,
+    /// Records in memory, all its groups together.
+    pub bounds: Bounds,
+}
+
+/// One version of a handler.
+#[derive(Debug)]
+pub struct Handler {
+    /// Whose it is.
+    pub tenant: Arc<Tenant>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The consumer group that its offsets are kept in.
+    pub group_id: String,
+    /// Its component, ready to be called.
+    pub callable: Arc<Callable>,
+    /// Its routes, and the topics each gets.
+    pub routes: Vec<(TopicSelector, Arc<Route>)>,
+}
+
+impl fmt::Display for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant.name, self.name)
+    }
+}
+
+/// A route bound to its handler: all that a record of one of its topics needs.
+#[derive(Debug)]
+pub struct Bound {
+    /// The handler.
+    pub handler: Arc<Handler>,
+    /// The route.
+    pub route: Arc<Route>,
+    pub(super) limits: CallLimits,
+    // Calls at once: this route's, and its tenant's.
+    pub(super) route_slots: Semaphore,
+    pub(super) tenant_slots: Arc<Semaphore>,
+}
+
+impl Bound {
+    fn new(handler: &Arc<Handler>, route: &Arc<Route>, tenant_slots: &Arc<Semaphore>) -> Self {
+        let limits = CallLimits { deadline: route.deadline, ..handler.tenant.call };
+        Self {
+            handler: handler.clone(),
+            route: route.clone(),
+            limits,
+            route_slots: Semaphore::new(route.max_in_flight),
+            tenant_slots: tenant_slots.clone(),
+        }
+    }
+}
+
+/// The table topic → route of one consumer group.
+#[derive(Debug)]
+pub(super) struct RouteTable {
+    topics: HashMap<Arc<str>, Arc<Bound>>,
+    patterns: Vec<(TopicSelector, Arc<Bound>)>,
+}
+
+impl RouteTable {
+    pub(super) fn new<'a>(
+        handlers: impl Iterator<Item = &'a Arc<Handler>>,
+        tenant_slots: &Arc<Semaphore>,
+    ) -> Self {
+        let mut table = Self { topics: HashMap::new(), patterns: Vec::new() };
+        for handler in handlers {
+            for (selector, route) in &handler.routes {
+                let bound = Arc::new(Bound::new(handler, route, tenant_slots));
+                match selector {
+                    TopicSelector::Topic(topic) => {
+                        table.topics.insert(topic.clone(), bound);
+                    }
+                    TopicSelector::Pattern { .. } => table.patterns.push((selector.clone(), bound)),
+                }
+            }
+        }
+        table
+    }
+
+    /// The route of a topic: one that names it, else the first pattern that matches it.
+    pub(super) fn get(&self, topic: &str) -> Option<&Arc<Bound>> {
+        self.topics.get(topic).or_else(|| {
+            self.patterns.iter().find(|(selector, _)| selector.matches(topic)).map(|(_, bound)| bound)
+        })
+    }
+
+    /// The topics that are named.
+    pub(super) fn named(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.topics.keys()
+    }
+
+    /// Whether some topics are only known by a pattern.
+    pub(super) fn has_patterns(&self) -> bool {
+        !self.patterns.is_empty()
+    }
+}

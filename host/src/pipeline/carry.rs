@@ -1,0 +1,162 @@
+//! The way of one record.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use callgate_core::disposition::{self, Answer, Ask, Disposition, decide};
+use callgate_core::failure::{Failure, Reason};
+use callgate_core::record::Record;
+use callgate_core::reply::{AddressFault, ReturnAddress, reply, return_address};
+use callgate_core::request::{RequestScope, to_request};
+use callgate_core::response::{Steering, check};
+use callgate_core::route::WithoutReplyTo;
+use http::Response;
+
+use super::bound::Bound;
+use super::unit::RecordUnit;
+use super::worker::Worker;
+use crate::consume::{Held, Partition};
+use crate::invoke::CallError;
+use crate::settle;
+
+/// Between attempts to find room for a call.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+type Settlement = settle::AtLeastOnce<RecordUnit>;
+
+/// Carries a record to its end: route → request → invoke → response → reply → settle. Returns when the next record of
+/// its lane may start. May be dropped at any point: the record then has no end, and comes again.
+pub(super) async fn carry(
+    worker: &Worker,
+    settlement: &Settlement,
+    bound: &Arc<Bound>,
+    partition: &Arc<Partition>,
+    held: Held,
+) {
+    let (record, place) = held.split(partition);
+    let mut unit = RecordUnit {
+        record,
+        place,
+        bound: bound.clone(),
+        observer: worker.observer.clone(),
+        address: None,
+        attempts: 0,
+        status: None,
+        span: Some(fastrand::u64(1..).to_be_bytes()),
+        began: Instant::now(),
+    };
+
+    match address(settlement, bound, &unit.record).await {
+        Ok(Some(address)) => unit.address = Some(address),
+        Ok(None) if bound.route.without_reply_to == WithoutReplyTo::Skip => return settlement.done(unit),
+        Ok(None) => {}
+        Err(fault) => {
+            unit.address = fault.answer;
+            return refuse(settlement, unit, fault.failure).await;
+        }
+    }
+
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let scope = RequestScope {
+            handler: &bound.handler.name,
+            attempt: unit.attempts + 1,
+            limits: &bound.handler.tenant.request,
+            span: unit.span,
+        };
+        let request = match to_request(&unit.record, &bound.route, &scope) {
+            Ok(request) => request,
+            Err(failure) => return refuse(settlement, unit, failure).await,
+        };
+        let outcome = match worker.call(bound, request).await {
+            Err(CallError::Overload(reason)) => {
+                overloaded(bound, &reason, &mut pause).await;
+                continue;
+            }
+            Err(CallError::Failed(failure)) => Err(failure),
+            Ok(response) => Ok(response),
+        };
+        unit.attempts += 1;
+        let outcome = outcome.and_then(|response| check(&response).map(|steering| (response, steering)));
+        unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
+
+        match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
+            Disposition::Retry { after } => tokio::time::sleep(after).await,
+            end => return settle(settlement, unit, end, outcome).await,
+        }
+    }
+}
+
+/// The return address, if the record has one, checked as far as it can be before the handler is called.
+async fn address(
+    settlement: &Settlement,
+    bound: &Bound,
+    record: &Record,
+) -> Result<Option<ReturnAddress>, AddressFault> {
+    let found = return_address(record, bound.route.reply_to.as_ref(), &bound.handler.tenant.reply)?;
+    let Some(address) = found else { return Ok(None) };
+    match settlement.topic(&address.topic).await {
+        Ok(topic) => address.check_partition(topic.partitions)?,
+        Err(reason) => {
+            let message = format!("the broker refuses the reply topic {}: {reason}", address.topic);
+            return Err(AddressFault::from(Failure::new(Reason::ReplyFailed, message)));
+        }
+    }
+    Ok(Some(address))
+}
+
+/// The host had no room for the call: that is not the handler's fault, so it is tried again and not counted.
+async fn overloaded(bound: &Bound, reason: &str, pause: &mut Duration) {
+    tracing::warn!(target: "callgate::pipeline", handler = %bound.handler, reason, "a call found no room; it is tried again");
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(MAX_PAUSE);
+}
+
+/// What core needs to decide.
+fn ask(unit: &RecordUnit) -> Ask<'_> {
+    Ask {
+        addressed: unit.address.is_some(),
+        attempt: unit.attempts,
+        client_errors: unit.bound.route.client_errors,
+        retry: &unit.bound.route.retry,
+        jitter: fastrand::f64(),
+        now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+    }
+}
+
+/// Ends a record that is not called, for what it is or for whom it names.
+async fn refuse(settlement: &Settlement, unit: RecordUnit, failure: Failure) {
+    let end = decide(Err(&failure), &ask(&unit));
+    settle(settlement, unit, end, Err(failure)).await;
+}
+
+/// Makes the end that was decided.
+async fn settle(
+    settlement: &Settlement,
+    unit: RecordUnit,
+    end: Disposition,
+    outcome: Result<(Response<Bytes>, Steering), Failure>,
+) {
+    let replied = |unit: &RecordUnit| {
+        let (Some(address), Ok((response, steering))) = (&unit.address, &outcome) else { return None };
+        Some(reply(&unit.record, address, response, steering, &unit.bound.handler.tenant.reply, unit.span))
+    };
+    match end {
+        Disposition::Reply => match replied(&unit) {
+            Some(record) => settlement.reply(unit, record).await,
+            None => settlement.done(unit),
+        },
+        Disposition::Done | Disposition::Retry { .. } => settlement.done(unit),
+        Disposition::DeadLetter { answer } => {
+            let answer = match answer {
+                Answer::None => settle::Answer::Nothing,
+                Answer::LastResponse => replied(&unit).map_or(settle::Answer::Nothing, settle::Answer::Reply),
+                Answer::Error(status) => settle::Answer::Error(status),
+            };
+            let failure = outcome.map_or_else(|failure| failure, |(response, _)| disposition::failure_of(&response));
+            settlement.dead_letter(unit, failure, answer).await;
+        }
+    }
+}

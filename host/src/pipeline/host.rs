@@ -1,0 +1,219 @@
+//! A running host: its workers, its clients, its groups; how it is started and how it drains.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use callgate_core::order::{LaneId, Ordering};
+use tokio::sync::{Semaphore, watch};
+
+use super::bound::{Handler, RouteTable};
+use super::jobs::{Job, Jobs};
+use super::observe::Observer;
+use super::unit::RecordUnit;
+use super::worker::{self, Worker};
+use crate::broker::{TopicPartition, Wake};
+use crate::consume::{Bounds, FirstStart, Group, GroupSettings, GroupStatus, Intake, Partition, Poller};
+use crate::invoke::{self, Invoker, Watchdog};
+use crate::settle::AtLeastOnce;
+
+/// How long what was sent may take to be acknowledged while the host stops.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
+
+/// What the whole host is set to.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// Worker threads.
+    pub workers: usize,
+    /// Polling threads, at most one a group.
+    pub pollers: usize,
+    /// Bytes that all calls at once may reserve.
+    pub memory: usize,
+    /// The room with the sandbox.
+    pub invoke: invoke::Settings,
+    /// Static membership: this host's name among the replicas.
+    pub instance_id: Option<String>,
+    /// Where a group begins that has never committed.
+    pub first_start: FirstStart,
+}
+
+/// See the module.
+pub struct Host {
+    pollers: Vec<Poller>,
+    workers: Vec<JoinHandle<()>>,
+    stop_workers: watch::Sender<bool>,
+    settlements: Vec<Arc<AtLeastOnce<RecordUnit>>>,
+    groups: Vec<Arc<GroupStatus>>,
+    // Ends guests that run for too long, until the last worker has gone.
+    _watchdog: Watchdog,
+}
+
+impl Host {
+    /// Starts workers and clients and joins the groups of these handlers. Records flow from here on.
+    ///
+    /// # Errors
+    /// A sentence: what the machine or the Kafka client refuses.
+    pub fn start(
+        settings: &HostSettings,
+        handlers: &[Arc<Handler>],
+        observer: Arc<dyn Observer>,
+    ) -> anyhow::Result<Self> {
+        let watchdog = Watchdog::start()?;
+        let jobs = Arc::new(Jobs::default());
+        let shared = worker::Shared {
+            jobs: jobs.clone(),
+            observer,
+            memory: Arc::new(Semaphore::new(settings.memory >> 20)),
+        };
+        let (stop_workers, stop) = watch::channel(false);
+        let workers = (0..settings.workers)
+            .map(|index| {
+                let invoker = Invoker::new(&settings.invoke, &watchdog)?;
+                let slots = settings.invoke.slots as usize;
+                Ok(Worker::start(index, invoker, slots, shared.clone(), stop.clone()))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+
+        let mut host = Self {
+            pollers: Vec::new(),
+            workers,
+            stop_workers,
+            settlements: Vec::new(),
+            groups: Vec::new(),
+            _watchdog: watchdog,
+        };
+        host.join_groups(settings, handlers, &jobs)?;
+        Ok(host)
+    }
+
+    fn join_groups(
+        &mut self,
+        settings: &HostSettings,
+        handlers: &[Arc<Handler>],
+        jobs: &Arc<Jobs>,
+    ) -> anyhow::Result<()> {
+        let mut tenants: BTreeMap<Arc<str>, Vec<Arc<Handler>>> = BTreeMap::new();
+        for handler in handlers {
+            tenants.entry(handler.tenant.name.clone()).or_default().push(handler.clone());
+        }
+        let mut polled: Vec<(Arc<Wake>, Vec<Group>)> = Vec::new();
+        let mut joined = 0;
+        for handlers in tenants.values() {
+            let tenant = &handlers[0].tenant;
+            let refused = |error| anyhow::anyhow!("the Kafka client of tenant {} cannot be made: {error}", tenant.name);
+            let settlement = Arc::new(AtLeastOnce::new(&tenant.client).map_err(refused)?);
+            self.settlements.push(settlement.clone());
+            let tenant_slots = Arc::new(Semaphore::new(tenant.max_in_flight));
+            let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
+            for handler in handlers {
+                groups.entry(&handler.group_id).or_default().push(handler);
+            }
+            let bounds = shared_among(tenant.bounds, groups.len());
+            for (group_id, handlers) in &groups {
+                let routes = Arc::new(RouteTable::new(handlers.iter().copied(), &tenant_slots));
+                let topics = routes.named().cloned().collect();
+                let has_patterns = routes.has_patterns();
+                let intake = Arc::new(GroupIntake {
+                    group_id: (*group_id).to_owned(),
+                    create_dead_letter_topic: tenant.create_dead_letter_topic,
+                    dead_letter: tenant.dead_letter.clone(),
+                    routes,
+                    jobs: jobs.clone(),
+                    settlement: settlement.clone(),
+                });
+                if polled.len() <= joined % settings.pollers.max(1) {
+                    polled.push((Arc::default(), Vec::new()));
+                }
+                let index = joined % polled.len();
+                let (wake, list) = &mut polled[index];
+                let group = Group::new(
+                    GroupSettings {
+                        client: tenant.client.clone(),
+                        group_id: (*group_id).to_owned(),
+                        instance_id: settings.instance_id.clone(),
+                        first_start: settings.first_start,
+                        topics,
+                        has_patterns,
+                        bounds,
+                    },
+                    intake,
+                    wake.clone(),
+                )
+                .map_err(refused)?;
+                self.groups.push(group.status());
+                list.push(group);
+                joined += 1;
+            }
+        }
+        self.pollers = polled.into_iter().map(|(wake, groups)| Poller::start(groups, wake)).collect();
+        Ok(())
+    }
+
+    /// The groups that were joined, as an operator may see them.
+    pub fn groups(&self) -> &[Arc<GroupStatus>] {
+        &self.groups
+    }
+
+    /// Takes in nothing more, lets what is being worked on end, commits, leaves the groups. Waits for all of that; each
+    /// part has a bound, so a broker that is down does not hold the process.
+    pub fn drain(self) {
+        self.pollers.iter().for_each(Poller::stop);
+        self.pollers.into_iter().for_each(Poller::join);
+        for settlement in &self.settlements {
+            if !settlement.flush(LAST_FLUSH) {
+                tracing::warn!(target: "callgate::pipeline", "some records that were sent were not acknowledged in time; theirs come again");
+            }
+        }
+        // Workers may be gone already if their runtime failed.
+        let _ = self.stop_workers.send(true);
+        for worker in self.workers {
+            if worker.join().is_err() {
+                tracing::error!(target: "callgate::pipeline", "a worker thread panicked");
+            }
+        }
+    }
+}
+
+/// What a group's records meet first.
+struct GroupIntake {
+    group_id: String,
+    create_dead_letter_topic: bool,
+    dead_letter: callgate_core::dead_letter::DeadLetterPolicy,
+    routes: Arc<RouteTable>,
+    jobs: Arc<Jobs>,
+    settlement: Arc<AtLeastOnce<RecordUnit>>,
+}
+
+impl Intake for GroupIntake {
+    fn ordering(&self, topic: &str) -> Ordering {
+        self.routes.get(topic).map(|bound| bound.route.ordering).unwrap_or_default()
+    }
+
+    fn routes(&self, topic: &str) -> bool {
+        self.routes.get(topic).is_some()
+    }
+
+    fn opened(&self, at: &TopicPartition, partitions: i32) {
+        let topic = callgate_core::dead_letter::dead_letter_topic(&at.topic, &self.dead_letter);
+        if self.create_dead_letter_topic {
+            match self.settlement.directory().ensure(&topic, partitions) {
+                Ok(true) => tracing::info!(target: "callgate::pipeline", %topic, partitions, "made the dead-letter topic"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(
+                    target: "callgate::pipeline", group = self.group_id, %topic, error,
+                    "the dead-letter topic cannot be made; if it is missing, the first dead letter stops its partition"
+                ),
+            }
+        }
+    }
+
+    fn start(&self, partition: Arc<Partition>, lane: LaneId) {
+        self.jobs.push(Job { partition, lane, routes: self.routes.clone(), settlement: self.settlement.clone() });
+    }
+}
+
+fn shared_among(bounds: Bounds, groups: usize) -> Bounds {
+    let groups = groups.max(1);
+    Bounds { records: (bounds.records / groups).max(1), bytes: (bounds.bytes / groups).max(1) }
+}

@@ -1,0 +1,94 @@
+//! A record on its way, with all that its end needs to know.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use callgate_core::dead_letter::{DeadLetterContext, dead_letter, dead_letter_topic};
+use callgate_core::failure::Failure;
+use callgate_core::record::{OutgoingRecord, Record};
+use callgate_core::reply::{ReturnAddress, error_reply};
+use http::StatusCode;
+
+use super::bound::Bound;
+use super::observe::{Ended, Observer};
+use crate::consume::Place;
+use crate::settle::{End, Unit};
+
+/// See the module.
+pub(super) struct RecordUnit {
+    pub(super) record: Arc<Record>,
+    pub(super) place: Place,
+    pub(super) bound: Arc<Bound>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) address: Option<ReturnAddress>,
+    pub(super) attempts: u32,
+    pub(super) status: Option<u16>,
+    /// The host's span in a trace that the record brings.
+    pub(super) span: Option<[u8; 8]>,
+    pub(super) began: Instant,
+}
+
+impl Unit for RecordUnit {
+    fn dead_letter_topic(&self) -> Arc<str> {
+        dead_letter_topic(&self.record.coordinate.topic, &self.bound.handler.tenant.dead_letter)
+    }
+
+    fn dead_letter(&self, failure: &Failure, partitions: i32, max_bytes: Option<usize>) -> OutgoingRecord {
+        let handler = &self.bound.handler;
+        let context = DeadLetterContext {
+            group: &handler.group_id,
+            tenant: &handler.tenant.name,
+            handler: &handler.name,
+            digest: handler.callable.artifact.digest(),
+            attempts: self.attempts,
+        };
+        let max_bytes = max_bytes.unwrap_or(usize::MAX);
+        dead_letter(&self.record, &context, failure, &handler.tenant.dead_letter, Some(partitions), max_bytes)
+    }
+
+    fn error_reply(&self, status: u16, failure: &Failure) -> Option<OutgoingRecord> {
+        let address = self.address.as_ref()?;
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let policy = &self.bound.handler.tenant.reply;
+        Some(error_reply(&self.record, address, status, failure, policy, self.span))
+    }
+
+    fn is_fenced(&self) -> bool {
+        self.place.partition().is_fenced()
+    }
+
+    fn stop_partition(&self, reason: String) {
+        self.place.partition().stop(reason);
+    }
+
+    fn resume_partition(&self) {
+        self.place.partition().go_on();
+    }
+
+    fn end(self, end: End) {
+        let Self { record, place, bound, observer, address, attempts, status, began, .. } = self;
+        place.end();
+        let reply_topic = address.as_ref().map(|address| &*address.topic);
+        let took = began.elapsed();
+        if let End::DeadLettered { reason, answered } = end {
+            let handler = &bound.handler;
+            tracing::warn!(
+                target: "callgate::dead_letter",
+                topic = %record.coordinate.topic, partition = record.coordinate.partition,
+                offset = record.coordinate.offset, tenant = %handler.tenant.name, handler = %handler.name,
+                digest = %handler.callable.artifact.digest(), stage = reason.stage().as_str(),
+                reason = reason.as_str(), attempts, status, answered,
+                "dead letter"
+            );
+        }
+        observer.ended(&Ended {
+            record: &record,
+            bound: &bound,
+            reply_topic,
+            attempts,
+            status,
+            end,
+            took,
+        });
+    }
+}

@@ -1,0 +1,60 @@
+//! A record that is on its way to the broker, and what its acknowledgement means.
+
+use callgate_core::record::OutgoingRecord;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{End, Unit};
+use crate::broker::{DeliveryError, Shipment};
+
+/// A reply that was not delivered, for the mender.
+pub(super) struct Undelivered<U> {
+    pub(super) unit: U,
+    pub(super) record: OutgoingRecord,
+    pub(super) error: DeliveryError,
+}
+
+pub(super) struct Delivery<U: Unit> {
+    pub(super) record: OutgoingRecord,
+    pub(super) meaning: Meaning<U>,
+}
+
+pub(super) enum Meaning<U: Unit> {
+    /// A reply: acknowledged, it ends the unit; else the mender sees to it.
+    Reply { unit: U, mender: mpsc::UnboundedSender<Undelivered<U>> },
+    /// The answer after a dead letter: the unit has ended, whatever becomes of it.
+    Answer { unit: U, end: End },
+    /// Somebody waits for the acknowledgement.
+    Awaited(oneshot::Sender<Result<(), DeliveryError>>),
+}
+
+impl<U: Unit> Shipment for Delivery<U> {
+    fn record(&self) -> &OutgoingRecord {
+        &self.record
+    }
+
+    fn delivered(self: Box<Self>, result: Result<(), DeliveryError>) {
+        let Self { record, meaning } = *self;
+        match (meaning, result) {
+            (Meaning::Reply { unit, .. }, Ok(())) => unit.end(End::Replied),
+            (Meaning::Reply { unit, mender }, Err(error)) => {
+                // While the host stops nobody mends: the unit is dropped, so its record comes again.
+                let _ = mender.send(Undelivered { unit, record, error });
+            }
+            (Meaning::Answer { unit, end }, Ok(())) => unit.end(end),
+            (Meaning::Answer { unit, end }, Err(error)) => {
+                tracing::warn!(
+                    target: "callgate::settle", topic = %record.topic, %error,
+                    "an answer beside a dead letter could not be written and is dropped"
+                );
+                unit.end(match end {
+                    End::DeadLettered { reason, .. } => End::DeadLettered { reason, answered: false },
+                    end => end,
+                });
+            }
+            (Meaning::Awaited(waiting), result) => {
+                // Whoever waited may have been fenced.
+                let _ = waiting.send(result);
+            }
+        }
+    }
+}

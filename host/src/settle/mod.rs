@@ -1,0 +1,70 @@
+//! The last room: a record's end is made durable, and only then may its offset be committed.
+//!
+//! A reply ends its record when the broker has acknowledged it. A dead letter does too, and then, where somebody waits,
+//! an answer follows. What cannot be delivered is judged one by one: sent again, or turned into a dead letter. What
+//! cannot be dead-lettered stops its partition until it can.
+//!
+//! Today there is one way, [`AtLeastOnce`]. Everything it needs to know of a record is behind [`Unit`], and everything
+//! that ends a record is one of its three methods, so a transactional way can stand beside it.
+
+mod at_least_once;
+mod delivery;
+mod mender;
+mod outbox;
+
+pub use at_least_once::AtLeastOnce;
+
+use callgate_core::failure::{Failure, Reason};
+use callgate_core::record::OutgoingRecord;
+
+/// A record on its way to its end. It is handed back by [`end`](Unit::end), once; if it is dropped instead, its offset
+/// is never committed and it comes again.
+pub trait Unit: Send + Sync + 'static {
+    /// The topic its dead letter goes to.
+    fn dead_letter_topic(&self) -> std::sync::Arc<str>;
+
+    /// Its dead letter, for a topic with that many partitions which takes batches of so many bytes.
+    fn dead_letter(&self, failure: &Failure, partitions: i32, max_bytes: Option<usize>) -> OutgoingRecord;
+
+    /// The answer to whoever waits, if anybody does.
+    fn error_reply(&self, status: u16, failure: &Failure) -> Option<OutgoingRecord>;
+
+    /// Whether its partition has gone to somebody else: then nothing may be produced for it any more.
+    fn is_fenced(&self) -> bool;
+
+    /// Its partition takes in nothing more, for that reason.
+    fn stop_partition(&self, reason: String);
+
+    /// Its partition goes on.
+    fn resume_partition(&self);
+
+    /// It has ended so.
+    fn end(self, end: End);
+}
+
+/// How a record has ended, for whoever counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its reply is where it was asked for.
+    Replied,
+    /// Nobody asked for a reply.
+    Done,
+    /// It is in the dead-letter topic.
+    DeadLettered {
+        /// Why.
+        reason: Reason,
+        /// Whether its requester was told.
+        answered: bool,
+    },
+}
+
+/// What a requester gets beside a dead letter.
+#[derive(Debug)]
+pub enum Answer {
+    /// Nothing: nobody waits, or may be written to.
+    Nothing,
+    /// The handler's last response.
+    Reply(OutgoingRecord),
+    /// An error reply of this status.
+    Error(u16),
+}

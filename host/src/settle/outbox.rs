@@ -1,0 +1,106 @@
+//! The way out: a producer, what is known of its topics, and how a dead letter is written come what may.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate_core::failure::{Failure, Reason};
+use callgate_core::record::OutgoingRecord;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::delivery::{Delivery, Meaning};
+use super::{Answer, End, Unit};
+use crate::broker::{DeliveryError, Directory, KnownTopic, Producer, TopicProblem};
+
+/// The producer's queue is full: the broker is slower than the handlers.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
+/// Between two attempts to write what must be written.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// A batch's own header; a record is at least this much larger on the wire than its key, value and headers.
+pub(super) const BATCH_OVERHEAD: usize = 61 + 7;
+
+pub(super) struct Outbox<U: Unit> {
+    pub(super) producer: Arc<Producer<Delivery<U>>>,
+    pub(super) directory: Arc<Directory>,
+}
+
+impl<U: Unit> Clone for Outbox<U> {
+    fn clone(&self) -> Self {
+        Self { producer: self.producer.clone(), directory: self.directory.clone() }
+    }
+}
+
+impl<U: Unit> Outbox<U> {
+    /// Writes the dead letter and waits for its acknowledgement, however long that takes; then sends the answer. While
+    /// the dead letter cannot be written, the record's partition stands still.
+    pub(super) async fn dead_letter(&self, unit: U, failure: Failure, answer: Answer) {
+        let topic = unit.dead_letter_topic();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if unit.is_fenced() {
+                return;
+            }
+            match self.try_dead_letter(&unit, &topic, &failure).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!(
+                        target: "callgate::settle", %topic, error, reason = %failure.reason,
+                        "a dead letter cannot be written, so its partition stands still until it can; \
+                         is the topic there, and may this tenant write to it?"
+                    );
+                    unit.stop_partition(format!("the dead letter cannot be written to {topic}: {error}"));
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+            self.directory.forget(&topic);
+        }
+        unit.resume_partition();
+
+        let end = |answered| End::DeadLettered { reason: failure.reason, answered };
+        let record = match answer {
+            Answer::Nothing => None,
+            Answer::Reply(record) => Some(record),
+            Answer::Error(status) => unit.error_reply(status, &failure),
+        };
+        match record {
+            Some(record) => self.send(Delivery { record, meaning: Meaning::Answer { unit, end: end(true) } }).await,
+            None => unit.end(end(false)),
+        }
+    }
+
+    async fn try_dead_letter(&self, unit: &U, topic: &Arc<str>, failure: &Failure) -> Result<(), String> {
+        let KnownTopic { partitions, max_message_bytes } = match self.directory.look_up(topic).await {
+            Ok(known) => known,
+            Err(TopicProblem::Refused(reason) | TopicProblem::NoAnswer(reason)) => return Err(reason),
+        };
+        let max_bytes = max_message_bytes.map(|max| max.saturating_sub(BATCH_OVERHEAD));
+        let letter = unit.dead_letter(failure, partitions, max_bytes);
+        self.deliver(letter).await.map_err(|error| error.to_string())
+    }
+
+    /// Sends and waits for the acknowledgement.
+    pub(super) async fn deliver(&self, record: OutgoingRecord) -> Result<(), DeliveryError> {
+        let (waiting, acknowledged) = oneshot::channel();
+        self.send(Delivery { record, meaning: Meaning::Awaited(waiting) }).await;
+        acknowledged.await.unwrap_or(Err(DeliveryError::lost()))
+    }
+
+    /// Hands over to the producer, in order, waiting while its queue is full.
+    pub(super) async fn send(&self, delivery: Delivery<U>) {
+        let mut delivery = Box::new(delivery);
+        while let Err(back) = self.producer.send(delivery) {
+            delivery = back;
+            sleep(FULL_QUEUE_PAUSE).await;
+        }
+    }
+}
+
+pub(super) fn too_large(record: &OutgoingRecord, max: Option<usize>) -> Failure {
+    let limit = max.map_or_else(String::new, |max| format!(", which takes {max} bytes (max.message.bytes)"));
+    Failure::new(
+        Reason::ReplyTooLarge,
+        format!("the reply of {} bytes is too large for topic {}{limit}", record.size(), record.topic),
+    )
+}

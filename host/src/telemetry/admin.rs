@@ -1,0 +1,76 @@
+//! The admin endpoint: `/healthz`, `/readyz`, `/metrics`. It holds no record data, so it needs no token.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::metrics::Metrics;
+use crate::consume::GroupStatus;
+
+/// What the endpoint tells.
+#[derive(Clone)]
+pub struct Told {
+    /// The groups that were joined.
+    pub groups: Arc<[Arc<GroupStatus>]>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Opens the endpoint, so that an address in use is a fault before the first record.
+///
+/// # Errors
+/// A sentence that names the address.
+pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        anyhow::anyhow!("the admin endpoint cannot listen on {listen}: {error}; is another host running? Set [admin] listen")
+    })
+}
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// Where the listener fails for good.
+pub async fn serve(listener: TcpListener, told: Told) -> std::io::Result<()> {
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(told);
+    axum::serve(listener, routes).await
+}
+
+/// 200 once every group is joined and every assigned partition is polled. The body names what is not, and each stopped
+/// partition.
+async fn readyz(State(told): State<Told>) -> Response {
+    let (mut ready, mut lines) = (true, String::new());
+    for group in told.groups.iter() {
+        let now = group.snapshot();
+        let state = match (now.joined, now.opening) {
+            (true, 0) => format!("joined, {} partitions", now.assigned),
+            (true, opening) => format!("taking up {opening} partitions"),
+            (false, _) => "joining".to_owned(),
+        };
+        ready &= now.joined && now.opening == 0;
+        lines += &format!("{}: {state}\n", group.group_id);
+        for (partition, reason) in &now.stopped {
+            lines += &format!("{}: {partition} is stopped: {reason}\n", group.group_id);
+        }
+    }
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines).into_response()
+}
+
+async fn metrics(State(told): State<Told>) -> Response {
+    match told.metrics.page(&told.groups) {
+        Ok(page) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], page).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,182 @@
+//! Counters and histograms in Prometheus' text format. Labels come from configuration only, never from records.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::consume::GroupStatus;
+use crate::pipeline::{Bound, Ended, Observer};
+use crate::settle::End;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandlerLabels {
+    tenant: String,
+    handler: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    tenant: String,
+    handler: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    tenant: String,
+    handler: String,
+    end: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GroupLabels {
+    group: String,
+}
+
+type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
+
+/// The host's metrics: an [`Observer`] of the pipeline, and a page for Prometheus.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    call_seconds: Histograms,
+    ends: Family<EndLabels, Counter>,
+    record_seconds: Histograms,
+    assigned: Family<GroupLabels, Gauge>,
+    stopped: Family<GroupLabels, Gauge>,
+    held: Family<GroupLabels, Gauge>,
+    rebalances: Family<GroupLabels, Gauge>,
+    failed_commits: Family<GroupLabels, Gauge>,
+    // By the address of the handler's version, so that a record needs no label to be built.
+    handlers: RwLock<HashMap<usize, Arc<HandlerMetrics>>>,
+}
+
+/// One handler's, with the labels resolved.
+struct HandlerMetrics {
+    labels: HandlerLabels,
+    call_seconds: Histogram,
+    record_seconds: Histogram,
+    replied: Counter,
+    done: Counter,
+}
+
+/// From 100 µs to about 50 s.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 2.0, 20))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("callgate");
+        let (calls, ends) = (Family::default(), Family::default());
+        let call_seconds: Histograms = Family::new_with_constructor(seconds);
+        let record_seconds: Histograms = Family::new_with_constructor(seconds);
+        registry.register("calls", "Calls of handlers, by the class of the status or the reason of the failure", calls.clone());
+        registry.register_with_unit("call_duration", "From the beginning of a call to its end", Unit::Seconds, call_seconds.clone());
+        registry.register("records", "Records that have ended, by how and why", ends.clone());
+        registry.register_with_unit(
+            "record_duration",
+            "From a record's turn in its lane to the acknowledgement of its end",
+            Unit::Seconds,
+            record_seconds.clone(),
+        );
+        let mut gauge = |name, help| {
+            let family = Family::<GroupLabels, Gauge>::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        Self {
+            assigned: gauge("partitions_assigned", "Partitions being polled"),
+            stopped: gauge("partitions_stopped", "Partitions that take in nothing more; /readyz says why"),
+            held: gauge("records_held", "Records in memory, waiting or being worked on"),
+            rebalances: gauge("rebalances", "Rebalances since the start"),
+            failed_commits: gauge("commits_failed", "Commits of offsets that the broker did not take"),
+            registry,
+            calls,
+            call_seconds,
+            ends,
+            record_seconds,
+            handlers: RwLock::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// The page, with the groups as they are now.
+    ///
+    /// # Errors
+    /// Never in practice: the text is written to memory.
+    pub fn page(&self, groups: &[Arc<GroupStatus>]) -> Result<String, fmt::Error> {
+        for group in groups {
+            let labels = GroupLabels { group: group.group_id.clone() };
+            let now = group.snapshot();
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            self.assigned.get_or_create(&labels).set(number(now.assigned));
+            self.stopped.get_or_create(&labels).set(number(now.stopped.len()));
+            self.held.get_or_create(&labels).set(number(now.held));
+            self.rebalances.get_or_create(&labels).set(i64::try_from(now.rebalances).unwrap_or(i64::MAX));
+            self.failed_commits.get_or_create(&labels).set(i64::try_from(now.failed_commits).unwrap_or(i64::MAX));
+        }
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+
+    fn handler(&self, bound: &Bound) -> Arc<HandlerMetrics> {
+        let address = Arc::as_ptr(&bound.handler) as usize;
+        if let Some(known) = self.handlers.read().unwrap_or_else(PoisonError::into_inner).get(&address) {
+            return known.clone();
+        }
+        let (tenant, handler) = (bound.handler.tenant.name.to_string(), bound.handler.name.to_string());
+        let labels = HandlerLabels { tenant, handler };
+        let made = Arc::new(HandlerMetrics {
+            call_seconds: self.call_seconds.get_or_create(&labels).clone(),
+            record_seconds: self.record_seconds.get_or_create(&labels).clone(),
+            replied: self.end(&labels, "reply", ""),
+            done: self.end(&labels, "done", ""),
+            labels,
+        });
+        self.handlers.write().unwrap_or_else(PoisonError::into_inner).insert(address, made.clone());
+        made
+    }
+
+    fn end(&self, labels: &HandlerLabels, end: &'static str, reason: &'static str) -> Counter {
+        let HandlerLabels { tenant, handler } = labels.clone();
+        self.ends.get_or_create(&EndLabels { tenant, handler, end, reason }).clone()
+    }
+}
+
+impl Observer for Metrics {
+    fn called(&self, bound: &Bound, outcome: Result<u16, &'static str>, took: Duration) {
+        let known = self.handler(bound);
+        known.call_seconds.observe(took.as_secs_f64());
+        let outcome = match outcome {
+            Ok(200..=299) => "2xx",
+            Ok(300..=399) => "3xx",
+            Ok(400..=499) => "4xx",
+            Ok(_) => "5xx",
+            Err(reason) => reason,
+        };
+        let HandlerLabels { tenant, handler } = known.labels.clone();
+        self.calls.get_or_create(&CallLabels { tenant, handler, outcome }).inc();
+    }
+
+    fn ended(&self, ended: &Ended<'_>) {
+        let known = self.handler(ended.bound);
+        known.record_seconds.observe(ended.took.as_secs_f64());
+        match ended.end {
+            End::Replied => known.replied.inc(),
+            End::Done => known.done.inc(),
+            End::DeadLettered { reason, .. } => self.end(&known.labels, "dead-letter", reason.as_str()).inc(),
+        };
+    }
+}
