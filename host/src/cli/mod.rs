@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod invoke;
+mod print;
 
 /// The exit status for a wrong configuration, the same that clap gives for wrong arguments.
 const WRONG_CONFIGURATION: u8 = 2;
@@ -20,6 +22,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Invoke(invoke::Invoke),
 }
 
 /// How a command prints what it prints for programs.
@@ -36,5 +39,6 @@ enum Format {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(check) => check.run(),
+        Command::Invoke(invoke) => invoke.run(),
     }
 }

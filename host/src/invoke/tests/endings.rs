@@ -5,26 +5,26 @@ use callgate_core::failure::Reason::{self, *};
 use super::*;
 
 const SHORT: CallLimits =
-    CallLimits { deadline: Duration::from_millis(400), max_cpu: Duration::from_millis(200), ..LIMITS };
+    CallLimits { deadline: Duration::from_millis(600), max_cpu: Duration::from_millis(50), ..LIMITS };
 
 /// Everything that mischief does wrong, and what it is called.
 const ENDINGS: [(&str, Reason, &str); 22] = [
-    ("/spin", Deadline, "computed for 200ms without an end: the tenant's `max_cpu`"),
-    ("/sleep", Deadline, "ran 400ms without an end: deadline of the route (raise `deadline`"),
-    ("/spin-after-response", Deadline, "computed for 200ms"),
-    ("/stalled-body", Deadline, "ran 400ms"),
+    ("/spin", Deadline, "computed for 50ms without an end: the tenant's `max_cpu`"),
+    ("/sleep", Deadline, "ran 600ms without an end: deadline of the route (raise `deadline`"),
+    ("/spin-after-response", Deadline, "computed for 50ms"),
+    ("/stalled-body", Deadline, "ran 600ms"),
     ("/empty-writes", Deadline, "without an end"),
     ("/endless-log", Deadline, "without an end"),
     ("/allocate", OutOfMemory, "wanted more than 16777216 bytes of memory: the tenant's `max_memory`"),
     ("/recurse", Trap, "the guest's stack overflowed"),
     ("/handles?count=100000", Trap, "trapped in a call to the host: "),
-    ("/trap", Trap, "wasm trap: wasm `unreachable` instruction executed"),
-    ("/panic", Trap, "wasm trap: wasm `unreachable` instruction executed"),
+    ("/trap", Trap, "trapped: wasm `unreachable` instruction executed"),
+    ("/panic", Trap, "trapped: wasm `unreachable` instruction executed"),
     ("/exit-1", Trap, "exited with status 1"),
     ("/exit-0", NoResponse, "called `exit(0)`"),
     ("/no-response", NoResponse, "returned without a response"),
     ("/error", NoResponse, "set an error instead of a response: ErrorCode::InternalError"),
-    ("/trap-after-response", Trap, "wasm trap"),
+    ("/trap-after-response", Trap, "trapped: "),
     ("/wrong-content-length", InvalidResponse, "wrote other than its `content-length` says"),
     ("/unfinished-body", InvalidResponse, "gave up its response body"),
     ("/large-response?bytes=1048577", ResponseTooLarge, "larger than 1048576 bytes: the tenant's `max_response_body`"),
@@ -60,7 +60,7 @@ fn each_mischief_ends_its_own_call_and_only_that() {
 fn a_trap_says_where() {
     let failure = on_a_worker(async { failure(&invoker(), "/trap", &LIMITS).await });
     let trap = failure.trap.expect("a trap");
-    assert!(trap.starts_with("wasm trap: wasm `unreachable` instruction executed\n"), "{trap}");
+    assert!(trap.starts_with("trapped: wasm `unreachable` instruction executed\n"), "{trap}");
     assert!(trap.contains("  0: "), "{trap}");
     assert!(trap.len() <= 4096, "{trap}");
 }
