@@ -11,13 +11,14 @@ const GRACE: Duration = Duration::from_millis(700);
 
 /// How long each of these calls takes to fail, all of them at once on one worker.
 async fn times_to_fail(paths: &[&'static str], deadline: Duration) -> Vec<Duration> {
-    let (invoker, began) = (invoker(), Instant::now());
+    let invoker = invoker();
     let limits = CallLimits { deadline, ..LIMITS };
     let tasks: Vec<_> = paths
         .iter()
         .map(|&path| {
             let invoker = invoker.clone();
             tokio::task::spawn_local(async move {
+                let began = Instant::now();
                 assert_eq!(failure(&invoker, path, &limits).await.reason, Reason::Deadline);
                 began.elapsed()
             })
