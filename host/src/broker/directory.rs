@@ -99,6 +99,17 @@ impl Directory {
         self.remember(topic, Err(reason));
     }
 
+    /// Whether the topic is there. Waits for the broker.
+    ///
+    /// # Errors
+    /// A sentence: what the broker said.
+    pub fn is_there(&self, topic: &Arc<str>) -> Result<(), String> {
+        match block_on(self.look_up(topic))? {
+            Ok(_) => Ok(()),
+            Err(TopicProblem::Refused(reason) | TopicProblem::NoAnswer(reason)) => Err(reason),
+        }
+    }
+
     /// Forgets what is remembered of the topic: it may have been repaired.
     pub fn forget(&self, topic: &str) {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(topic);
