@@ -94,9 +94,18 @@ impl Operator {
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
+        Self::read_text(Source { name, text }, folder, environment, check)
+    }
+
+    /// Reads what is written in `callgate.toml`'s language, but in no file: what `callgate dev` has instead of one.
+    pub fn from_text(text: String) -> OperatorRead {
+        let source = Source { name: "(built in)".into(), text };
+        Self::read_text(source, Path::new(""), &Environment::default(), &|_, _| Ok(()))
+    }
+
+    fn read_text(source: Source, folder: &Path, environment: &Environment, check: PropertyCheck<'_>) -> OperatorRead {
         let overrides = Overrides::from_environment(environment);
         let references = References::Operator { environment, folder };
-        let source = Source { name, text };
         let (operator, faults) =
             Document::read(&source, references, Some(&overrides), |root| read(root, folder, check));
         OperatorRead { operator, faults }

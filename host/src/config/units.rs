@@ -32,6 +32,14 @@ impl Quantity for Duration {
     }
 }
 
+/// A duration as it is written in files and on the command line.
+///
+/// # Errors
+/// How durations are written.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    Duration::parse(text).ok_or_else(|| format!("write a duration as {}", Duration::EXAMPLES))
+}
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bytes(pub(crate) u64);

@@ -2,8 +2,6 @@
 
 use std::io::{self, Write};
 
-use callgate_core::route::{Operation, PathPart, TopicSelector};
-
 use super::Report;
 use crate::config::{Bytes, HandlerRoute, Quantity};
 use crate::deploy::Handler;
@@ -34,8 +32,8 @@ fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "  route {} -> {}, deadline {}, {} attempts, {} in flight",
-            shown_topics(topics),
-            shown_operation(&route.operation),
+            topics,
+            route.operation,
             route.deadline.show(),
             route.retry.attempts,
             route.max_in_flight,
@@ -54,21 +52,4 @@ fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
 
 fn size(bytes: usize) -> String {
     Bytes(bytes as u64).show()
-}
-
-/// A topic's name, or the pattern between slashes.
-pub(super) fn shown_topics(topics: &TopicSelector) -> String {
-    match topics {
-        TopicSelector::Topic(topic) => topic.to_string(),
-        TopicSelector::Pattern { regex, .. } => format!("/{regex}/"),
-    }
-}
-
-/// The operation as it would be written.
-pub(super) fn shown_operation(operation: &Operation) -> String {
-    let path = operation.path.iter().map(|part| match part {
-        PathPart::Literal(text) => text.clone(),
-        PathPart::Parameter { name, .. } => format!("{{{name}}}"),
-    });
-    format!("{} {}", operation.method, path.collect::<String>())
 }
