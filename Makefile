@@ -39,7 +39,6 @@ check: ## formatting, lints, licences and sources of dependencies
 	@.ci/deny
 
 guests: ## the example handlers, in every language
-	@.ci/needs cargo wasm32-wasip2 npm python3
 	$(MAKE) -C guest-examples all
 
 build:

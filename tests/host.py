@@ -24,10 +24,10 @@ COMPILED = REPOSITORY / "target" / "compiled"
 
 
 class Host:
-    """One tenant and its handlers on one host. A handler's topic is `<tenant>.<handler>`, one more is `<tenant>.replies`.
+    """One tenant and its handlers on one host. A handler's topic is `<tenant>.<handler>`; replies go to one topic more.
 
-    Everything that is written to the configuration is given as Python values: `sections` are those of
-    `callgate.toml`, where `tenant` stands for the section of this host's tenant.
+    What is written to the configuration is given as Python values: `sections` are those of `callgate.toml`, and
+    `tenant` among them is the one of this host's tenant.
     """
 
     def __init__(self, folder, kafka: Client, subject, sections):
@@ -99,14 +99,14 @@ class Host:
         return status
 
     def kill(self):
+        assert self.process.poll() is None, f"the host had ended already:\n{self.log()[-3000:]}"
         self.process.kill()
         self.process.wait(PATIENCE)
 
     def discard(self):
-        for twin in self._twins:
-            twin.discard()
-        if self.process and self.process.poll() is None:
-            self.kill()
+        for one in [self, *self._twins]:
+            if one.process and one.process.poll() is None:
+                one.kill()
 
     def is_ready(self):
         return self.get("/readyz")[0] == 200
@@ -124,14 +124,14 @@ class Host:
     def log(self):
         return self.log_file.read_text()
 
-    def until(self, condition, complaint):
+    def until(self, condition, complaint, pause=0.05):
         """Waits for something of which the host gives no other sign."""
         give_up = time.monotonic() + PATIENCE
         while not condition():
             ended = self.process.poll()
             assert ended is None, f"the host ended with status {ended}:\n{self.log()[-3000:]}"
             assert time.monotonic() < give_up, f"the host {complaint}:\n{self.log()[-3000:]}"
-            time.sleep(0.05)
+            time.sleep(pause)
 
     # Records
 

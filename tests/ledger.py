@@ -75,8 +75,8 @@ class Ledger:
         drawn = self._chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=count)
         self.kinds.update(enumerate(drawn, first))
         self._missing.update((number, kind.ends()) for number, kind in enumerate(drawn, first))
-        acknowledged = self.host.kafka.send_all(self.topic, [self._record(number) for number in range(first, first + count)])
-        for number, record in enumerate(acknowledged, first):
+        records = [self._record(number) for number in range(first, first + count)]
+        for number, record in enumerate(self.host.kafka.send_all(self.topic, records), first):
             self.coordinates[number] = (record.partition, record.offset)
 
     def _record(self, number):
@@ -99,6 +99,11 @@ class Ledger:
             self._read[end] = len(records)
         return len(self.kinds) - len(self._missing)
 
+    def await_replies(self, count):
+        """Waits until so many have been written, which shows much sooner than they could be read."""
+        size, replies = self.host.kafka.size, self.host.replies
+        self.host.until(lambda: size(replies) >= count, f"has not written {count} replies", pause=0.002)
+
     def await_ends(self, count, host=None):
         """Waits as long as it goes on."""
         before = -1
@@ -106,11 +111,13 @@ class Ledger:
             (host or self.host).until(lambda: self.read() > before, f"ended {before} records of {count} and no more")
             before = self.read()
 
-    def kill(self):
-        """kill -9 of the host, and a note of what was durable."""
+    def kill(self, after):
+        """kill -9 once so many replies are there, and one more than now: so that it meets a host at work."""
+        self.await_replies(max(after, self.host.kafka.size(self.host.replies) + 1))
         self.host.kill()
-        self.read()
-        self.faults.append(Fault(self.host.kafka.committed(self.host.group, self.topic), len(self.ends)))
+        committed = self.host.kafka.committed(self.host.group, self.topic)
+        self.read()  # after that, so that it holds all ends below, though another host goes on
+        self.faults.append(Fault(committed, len(self.ends)))
 
     def uncommitted_at_faults(self):
         """For each kill, how many ends were durable but not covered by a commit: so many may come once more."""

@@ -6,6 +6,7 @@ pub mod config;
 pub mod consume;
 pub mod deploy;
 pub mod invoke;
+pub mod machine;
 pub mod pipeline;
 pub mod settle;
 pub mod telemetry;

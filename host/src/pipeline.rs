@@ -6,6 +6,7 @@
 //!
 //! [`Host`] builds and drains it. [`carry`] is the line above, as text.
 
+mod assemble;
 mod bound;
 mod carry;
 mod host;
@@ -14,6 +15,7 @@ mod observe;
 mod unit;
 mod worker;
 
+pub use assemble::{Assembler, host as host_settings, sandbox as sandbox_settings};
 pub use bound::{Bound, Handler, Tenant};
 pub use host::{Host, HostSettings};
 pub use observe::{Ended, Observer};

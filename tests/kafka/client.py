@@ -12,7 +12,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 PATIENCE = 120
 """Seconds after which a test gives up. It says nothing about how long something should take."""
@@ -119,6 +119,11 @@ class Client:
         assert partitions, f"there is no topic {topic}"
         return sorted(partitions)
 
+    def size(self, topic):
+        """How many records have been written to a topic, markers of transactions counted."""
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
+        return sum(future.result(PATIENCE).offset for future in self.admin.list_offsets(asked).values())
+
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
         asked = [ConsumerGroupTopicPartitions(group)]
@@ -149,7 +154,7 @@ class Log:
                     return record
             self._take(0.5)
         seen = "\n".join(f"  {record}"[:400] for record in self.records[-5:])
-        raise AssertionError(f"not found in {self.topic} within {patience} s; of {len(self.records)}, the last:\n{seen}")
+        raise AssertionError(f"not found in {self.topic} after {patience} s; of {len(self.records)}, the last:\n{seen}")
 
     def at_least(self, count):
         """Waits until the topic holds so many."""

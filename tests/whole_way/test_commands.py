@@ -158,8 +158,9 @@ def test_invoke_says_that_a_call_failed(path):
     assert done.stderr
 
 
-@pytest.mark.parametrize("status, fail, exit_status", [(404, False, 0), (404, True, 1), (503, False, 0), (503, True, 1),
-                                                       (200, True, 0), (302, True, 0)])
+@pytest.mark.parametrize("status, fail, exit_status", [
+    (404, False, 0), (404, True, 1), (503, False, 0), (503, True, 1), (200, True, 0), (302, True, 0),
+])
 def test_invoke_fails_for_a_status_where_it_is_asked(status, fail, exit_status):
     done = callgate("invoke", MISCHIEF, "--operation", f"POST /status/{status}", *(["--fail"] if fail else []))
     assert done.returncode == exit_status, done.stderr
@@ -189,7 +190,8 @@ def call(host, handler, *arguments):
 
 
 def test_call_prints_the_reply(host):
-    done = call(host, "reply", "--key", "k", "--data", answer(201, [("a", b"1")], b"hello").decode(), "--format", "json")
+    wish = answer(201, [("a", b"1")], b"hello").decode()
+    done = call(host, "reply", "--key", "k", "--data", wish, "--format", "json")
     assert done.returncode == 0, done.stderr
     reply = record(done)
     assert (reply["topic"], reply["key"], reply["value"]) == (host.replies, "k", "hello")

@@ -83,8 +83,9 @@ def test_records_reach_the_handler_byte_for_byte(host, chance):
     records = [{"value": None if chance.random() < 0.1 else some_bytes(chance), "key": some_bytes(chance),
                 "headers": some_headers(chance)} for _ in range(ROUNDS)]
     correlations = [uuid.uuid4().hex.encode() for _ in records]
+    address = ("reply-to", host.replies.encode())
     host.kafka.send_all(host.topic("echo"), [
-        {**record, "headers": [*record["headers"], ("reply-to", host.replies.encode()), ("correlation-id", correlation)]}
+        {**record, "headers": [*record["headers"], address, ("correlation-id", correlation)]}
         for record, correlation in zip(records, correlations)])
     for record, correlation in zip(records, correlations):
         request = seen(host.reply(correlation))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 from host import REPOSITORY
@@ -12,8 +13,7 @@ LANGUAGES = sorted(folder.name.removeprefix("coffee-") for folder in (REPOSITORY
 
 def handler_of(request):
     """A handler for each operation, named after it."""
-    path = "-".join("".join(letter if letter.isalnum() else "-" for letter in request["path"]).split("-"))
-    return f"{request['method'].lower()}-{path.strip('-') or 'root'}"
+    return re.sub("[^a-z0-9]+", "-", f"{request['method']} {request['path']}".lower()).strip("-")
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
@@ -26,7 +26,9 @@ def cafe(request, new_host):
 
 
 def bytes_of(body):
-    return base64.b64decode(body["base64"]) if "base64" in body else body["text"].encode().ljust(body.get("padded_to", 0))
+    if "base64" in body:
+        return base64.b64decode(body["base64"])
+    return body["text"].encode().ljust(body.get("padded_to", 0))
 
 
 def record_headers(headers):

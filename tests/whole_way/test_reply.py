@@ -250,9 +250,8 @@ def test_a_response_may_be_a_tombstone(host):
 @pytest.mark.parametrize("headers, mark, carried", [
     ([("bytes", base64.b64encode(BINARY))], b"bytes", [("bytes", BINARY)]),
     ([("gone", b"")], b"gone;null", [("gone", None)]),
-    ([("some", b""), ("some", b"eA=="), ("some", b"")], b"some;null=0.2", [("some", None), ("some", b"x"), ("some", None)]),
+    ([("n", b""), ("n", b"eA=="), ("n", b"")], b"n;null=0.2", [("n", None), ("n", b"x"), ("n", None)]),
     ([("a", b"AA=="), ("b", b"")], b"a, b;null", [("a", b"\0"), ("b", None)]),
-    ([("zilla%3apath", b"Cg==")], b"zilla%3apath", [("zilla:path", b"\n")]),
 ])
 def test_a_response_may_carry_what_http_cannot(host, headers, mark, carried):
     reply = host.ask("reply", answer(headers=[*headers, ("x-kafka-encoded-headers", mark)]))

@@ -37,9 +37,10 @@ def setup(cluster):
     return Client(cluster.admin)
 
 
-def acl(kind, name, permission=AclPermissionType.ALLOW, operation=AclOperation.ALL, pattern=ResourcePatternType.PREFIXED,
-        user=USER):
-    return AclBinding(kind, name, pattern, f"User:{user}", "*", operation, permission)
+def acl(kind, prefix, user=USER):
+    """Everything, on what has this prefix."""
+    return AclBinding(kind, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", AclOperation.ALL,
+                      AclPermissionType.ALLOW)
 
 
 def allow(setup, *acls):
@@ -57,7 +58,8 @@ def take_back(setup, binding):
 @contextmanager
 def forbidden(setup, topic):
     """Writing to one topic, while the block lasts."""
-    binding = acl(ResourceType.TOPIC, topic, AclPermissionType.DENY, AclOperation.WRITE, ResourcePatternType.LITERAL)
+    binding = AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{USER}", "*",
+                         AclOperation.WRITE, AclPermissionType.DENY)
     allow(setup, binding)
     try:
         yield
@@ -115,8 +117,9 @@ def test_a_wrong_password_is_said_and_not_shown(new_host, cluster, setup):
 def test_a_forbidden_reply_topic_is_a_dead_letter(host, setup):
     secret = host.topic("secret")
     with forbidden(setup, secret):
-        requests = [host.send("reply", answer(), headers=[("reply-to", address.encode()), ("correlation-id", b"%d" % n)])
-                    for n, address in enumerate([host.replies, secret, host.replies, secret, host.replies])]
+        addresses = [host.replies, secret, host.replies, secret, host.replies]
+        requests = [host.send("reply", answer(), headers=[("reply-to", to.encode()), ("correlation-id", b"%d" % n)])
+                    for n, to in enumerate(addresses)]
         for request in (requests[1], requests[3]):
             letter = host.dead_letter(request)
             assert letter.text("x-callgate-dlt-stage") == "reply"

@@ -78,9 +78,10 @@ pub fn dead_letter(
         DeadLetterHeaders::Connect => headers::connect(record, context, failure),
         DeadLetterHeaders::Spring => headers::spring(record, context, failure),
     };
+    let partition = record.coordinate.partition;
     let mut letter = OutgoingRecord {
         topic: dead_letter_topic(&record.coordinate.topic, policy),
-        partition: partitions.map(|_| record.coordinate.partition).filter(|&own| Some(own) < partitions),
+        partition: partitions.filter(|&count| partition < count).map(|_| partition),
         timestamp: record.timestamp.filter(|_| policy.original_timestamp).map(|timestamp| timestamp.millis),
         key: record.key.clone(),
         value: record.value.clone(),

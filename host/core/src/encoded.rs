@@ -3,6 +3,7 @@
 //! The field is a comma-separated list of field names. All values of a listed name are base64. `name;null` says that
 //! its only value is null, `name;null=0.2` that its first and third are; those values are empty.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use base64::Engine;
@@ -46,18 +47,23 @@ impl EncodedNames {
         self.names.entry(name).or_insert_with(Values::default);
     }
 
-    /// Encodes the next value of that name. `None`: the name is not among those to be encoded.
-    pub(crate) fn encode(&mut self, name: &HeaderName, value: Option<&Bytes>) -> Option<HeaderValue> {
-        let values = self.names.get_mut(name)?;
+    /// Whether the values of that name are to be encoded.
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Encodes the next value of that name.
+    pub(crate) fn encode(&mut self, name: &HeaderName, value: Option<&Bytes>) -> HeaderValue {
+        let values = self.names.entry(name).or_insert_with(Values::default);
         let place = values.count;
         values.count += 1;
-        Some(match value {
+        match value {
             Some(bytes) => field::base64(bytes),
             None => {
                 values.nulls.push(place);
                 HeaderValue::from_static("")
             }
-        })
+        }
     }
 
     /// The list; `None` where nothing is encoded.
@@ -87,7 +93,8 @@ impl EncodedNames {
 pub(crate) type Decoded = HeaderMap<Vec<Option<Bytes>>>;
 
 /// Reads the list of a message and decodes the fields it names. A listed field that the message does not have counts
-/// for nothing: a handler may pass the list on and leave out a field. The error says what is wrong.
+/// for nothing: a handler may pass the list on and leave out a field. Each name counts once, where it stands first, so
+/// that a long list cannot make the host decode the same values over and over. The error says what is wrong.
 pub(crate) fn decode(headers: &HeaderMap) -> Result<Decoded, String> {
     let mut decoded = Decoded::default();
     for list in headers.get_all(&field::KAFKA_ENCODED_HEADERS) {
@@ -96,7 +103,7 @@ pub(crate) fn decode(headers: &HeaderMap) -> Result<Decoded, String> {
             let (name, nulls) = parse_item(item).ok_or_else(|| {
                 format!("`{item}` in `x-kafka-encoded-headers` is none of `name`, `name;null` and `name;null=0.2`")
             })?;
-            if headers.contains_key(&name) {
+            if headers.contains_key(&name) && !decoded.contains_key(&name) {
                 let values = decode_values(headers, &name, &nulls)?;
                 decoded.try_insert(name, values).map_err(|_| "`x-kafka-encoded-headers` names too many headers")?;
             }
@@ -105,20 +112,27 @@ pub(crate) fn decode(headers: &HeaderMap) -> Result<Decoded, String> {
     Ok(decoded)
 }
 
-fn parse_item(item: &str) -> Option<(HeaderName, Vec<usize>)> {
+/// The name of an item of the list, and the places of its nulls.
+fn parse_item(item: &str) -> Option<(HeaderName, BTreeSet<usize>)> {
     let (name, nulls) = match item.split_once(';') {
-        None => (item, Vec::new()),
-        Some((name, parameter)) => match parameter.trim() {
-            "null" => (name, vec![0]),
-            places => {
-                (name, places.strip_prefix("null=")?.split('.').map(|place| place.parse().ok()).collect::<Option<_>>()?)
-            }
-        },
+        None => (item, BTreeSet::new()),
+        Some((name, parameter)) => (name, parse_nulls(parameter.trim())?),
     };
     Some((HeaderName::try_from(name.trim()).ok()?, nulls))
 }
 
-fn decode_values(headers: &HeaderMap, name: &HeaderName, nulls: &[usize]) -> Result<Vec<Option<Bytes>>, String> {
+fn parse_nulls(parameter: &str) -> Option<BTreeSet<usize>> {
+    if parameter == "null" {
+        return Some(BTreeSet::from([0]));
+    }
+    parameter.strip_prefix("null=")?.split('.').map(|place| place.parse().ok()).collect()
+}
+
+fn decode_values(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    nulls: &BTreeSet<usize>,
+) -> Result<Vec<Option<Bytes>>, String> {
     let values = headers.get_all(name).iter().enumerate();
     values
         .map(|(place, value)| {

@@ -6,7 +6,8 @@
 //! promise of the product can be tested in microseconds, and by properties.
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
-//! [`retry`], [`reply`], [`dead_letter`]; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way.
+//! [`retry`], [`reply`], [`dead_letter`]; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
+//! and [`trace`] its trace.
 
 mod cloudevents;
 pub mod dead_letter;
@@ -26,3 +27,6 @@ pub mod response;
 pub mod retry;
 pub mod route;
 pub mod trace;
+
+#[cfg(test)]
+mod testing;

@@ -70,6 +70,7 @@ impl Offsets {
     }
 
     /// Takes in the record at `offset`. `None`: skip it, it has ended (the metadata says so) or was taken in before.
+    #[must_use = "the record ends by its ticket"]
     pub fn begin(&mut self, offset: i64) -> Option<Ticket> {
         if offset < self.next {
             return None;

@@ -133,3 +133,41 @@ fn size(key: &Option<Bytes>, value: &Option<Bytes>, headers: &[Header]) -> usize
     let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
     bytes(key) + bytes(value) + headers.iter().map(|header| header.name.len() + bytes(&header.value)).sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record_with;
+
+    #[test]
+    fn the_last_header_of_a_name_counts_whatever_its_case() {
+        let record = record_with(&[("A", b"1"), ("b", b"2"), ("a", b"3")]);
+        assert_eq!(last(&record.headers, "A").and_then(|header| header.value.as_deref()), Some(b"3".as_slice()));
+        assert_eq!(last(&record.headers, "c"), None);
+    }
+
+    #[test]
+    fn a_record_says_where_it_stands() {
+        assert_eq!(record_with(&[]).coordinate.to_string(), "acme.orders-3@42");
+    }
+
+    /// Sizes as a broker counts them: field by field from the description of the message format.
+    #[test]
+    fn the_size_of_a_batch() {
+        let mut record = OutgoingRecord {
+            topic: "t".into(),
+            partition: None,
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
+        assert_eq!(record.batch_size(), 61 + 1 + 3 + 1 + 1 + 1);
+        record.key = Some(Bytes::from(vec![0; 63]));
+        record.value = Some(Bytes::from(vec![0; 64]));
+        record.headers = vec![Header::new("ab", "c"), Header { name: Bytes::from_static(b"d"), value: None }];
+        let headers = 1 + (1 + 2 + 1 + 1) + (1 + 1 + 1);
+        assert_eq!(record.batch_size(), 61 + 2 + 3 + (1 + 63) + (2 + 64) + headers);
+        assert_eq!(record.size(), 63 + 64 + 2 + 1 + 1);
+    }
+}

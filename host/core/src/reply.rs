@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response};
 
 use crate::failure::Failure;
 use crate::record::{Header, OutgoingRecord, Record, last};
@@ -69,7 +69,8 @@ impl ReplyPolicy {
 }
 
 /// The reply to a record: the response's body under the request's key, with status, the response's headers, then
-/// correlation, hops and trace. `span` is the host's span for the call: the parent of what comes of the reply.
+/// correlation, hops and trace. The response's names pass as they are, a `%` in them too, except that `ce-` becomes
+/// `ce_`. `span` is the host's span for the call: the parent of what comes of the reply.
 pub fn reply(
     record: &Record,
     address: &ReturnAddress,
@@ -79,7 +80,7 @@ pub fn reply(
     span: Option<[u8; 8]>,
 ) -> OutgoingRecord {
     let mut headers = Vec::with_capacity(response.headers().len() + 8);
-    push_status(&mut headers, address, response.status());
+    push_status(&mut headers, address, response.status().as_u16());
     push_response(&mut headers, response.headers(), steering, policy);
     push_context(&mut headers, record, policy);
     // A handler that takes part in the trace names its own span, and that is the better parent.
@@ -100,7 +101,7 @@ pub fn reply(
 pub fn error_reply(
     record: &Record,
     address: &ReturnAddress,
-    status: StatusCode,
+    status: u16,
     failure: &Failure,
     policy: &ReplyPolicy,
     span: Option<[u8; 8]>,
@@ -120,8 +121,8 @@ pub fn error_reply(
     }
 }
 
-fn push_status(headers: &mut Vec<Header>, address: &ReturnAddress, status: StatusCode) {
-    let code = Bytes::copy_from_slice(status.as_str().as_bytes());
+fn push_status(headers: &mut Vec<Header>, address: &ReturnAddress, status: u16) {
+    let code = Bytes::from(status.to_string());
     headers.push(Header::new(STATUS_CODE, code.clone()));
     if address.zilla {
         headers.push(Header::new(ZILLA_STATUS, code));

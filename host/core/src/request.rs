@@ -82,11 +82,15 @@ fn carried(record: &Record, span: Option<[u8; 8]>) -> Result<HeaderMap, Failure>
         }
         fields.push((name, value, header));
     }
-    // Only now is it known which names have a value that must be encoded, and so have all of theirs encoded.
+    // Room for the host's own fields too. More than this is rare, and too much would panic here.
     let mut headers = HeaderMap::with_capacity((fields.len() + 10).min(1024));
+    // Only now is it known which names have a value that must be encoded, and so have all of theirs encoded.
     for (name, plain, header) in fields {
-        let value = encoded.encode(&name, header.value.as_ref()).or(plain);
-        append(&mut headers, name, value.unwrap_or_else(|| HeaderValue::from_static("")))?;
+        let value = match plain {
+            Some(plain) if !encoded.contains(&name) => plain,
+            _ => encoded.encode(&name, header.value.as_ref()),
+        };
+        append(&mut headers, name, value)?;
     }
     if let Some(list) = encoded.list() {
         append(&mut headers, field::KAFKA_ENCODED_HEADERS.clone(), list)?;
@@ -105,7 +109,7 @@ fn plain_value(name: &HeaderName, header: &Header, span: Option<[u8; 8]>) -> Opt
     {
         return HeaderValue::from_maybe_shared(parent.child(span).encode()).ok();
     }
-    field::is_value(value).then(|| HeaderValue::from_maybe_shared(value.clone()).ok())?
+    if field::is_value(value) { HeaderValue::from_maybe_shared(value.clone()).ok() } else { None }
 }
 
 /// Adds what the host says about the record.

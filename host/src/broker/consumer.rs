@@ -10,7 +10,7 @@ use std::time::Duration;
 use callgate_core::record::Record;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -227,7 +227,7 @@ impl GroupConsumer {
             element.set_offset(Offset::Offset(*offset)).map_err(|error| error.to_string())?;
             element.set_metadata(metadata);
         }
-        self.consumer.commit(&list, CommitMode::Async).map_err(|error| error.to_string())
+        native::commit(&self.consumer, &list).map_err(|code| code.to_string())
     }
 
     /// What may be asked on another thread, since it waits for the broker.

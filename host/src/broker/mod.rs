@@ -17,7 +17,7 @@ pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
-pub use settings::{ClientSettings, check_property};
+pub use settings::{ClientSettings, PropertyRefusal, check_property};
 pub use wake::Wake;
 
 use rdkafka::config::RDKafkaLogLevel;

@@ -1,6 +1,8 @@
 //! What every client of ours is set to: the settings that are promises of the product, and the operator's own.
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 /// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
 #[derive(Clone, Debug)]
@@ -105,15 +107,23 @@ impl ClientSettings {
     }
 }
 
-/// Whether librdkafka knows the property and takes the value; the error is its own sentence, without the value.
-pub fn check_property(name: &str, value: &str) -> Result<(), String> {
-    let mut config = ClientConfig::new();
-    config.set(name, value);
-    match config.create_native_config() {
+/// What librdkafka has against a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PropertyRefusal {
+    /// It has none of that name.
+    Unknown,
+    /// It does not take the value.
+    Invalid,
+}
+
+/// Whether librdkafka knows the property and takes the value.
+///
+/// # Errors
+/// What it has against it.
+pub fn check_property(name: &str, value: &str) -> Result<(), PropertyRefusal> {
+    match ClientConfig::new().set(name, value).create_native_config() {
         Ok(_) => Ok(()),
-        Err(rdkafka::error::KafkaError::ClientConfig(_, description, _, _)) => {
-            Err(description.replace(value, "(the value)"))
-        }
-        Err(error) => Err(error.to_string()),
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => Err(PropertyRefusal::Unknown),
+        Err(_) => Err(PropertyRefusal::Invalid),
     }
 }

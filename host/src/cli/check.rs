@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Format, WRONG_CONFIGURATION};
+use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found};
 
@@ -30,7 +30,7 @@ impl Check {
     /// Checks and prints: what was found on stdout, how many of what on stderr.
     pub(super) fn run(self) -> ExitCode {
         let OperatorRead { operator, faults } =
-            Operator::read(&self.config, &Environment::of_this_process(), &|_, _| Ok(()));
+            Operator::read(&self.config, &Environment::of_this_process(), &check_property);
         let deployment = operator.map(|operator| deploy::read(&operator, &|_| Ok(()))).unwrap_or_default();
         let report = Report { faults, deployment };
         let mut stdout = io::stdout().lock();
@@ -72,8 +72,4 @@ impl Report {
         let faults = self.all_faults().count();
         format!("{}, {refused} refused, {}", counted(handlers, "handler"), counted(faults, "fault"))
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

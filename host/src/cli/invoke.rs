@@ -26,7 +26,6 @@ use http::{Response, StatusCode};
 use super::{Format, WRONG_CONFIGURATION, print};
 use crate::config;
 use crate::invoke::{self, CallError, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
-use crate::telemetry::log::{self, LogFormat};
 
 /// What a tenant's records may bring, and its calls may use, where the operator says nothing else.
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
@@ -88,11 +87,11 @@ impl Invoke {
                 if let Some(reply) = reply
                     && let Err(error) = print_reply(&reply, self.format)
                 {
-                    eprintln!("error: the reply cannot be printed: {error}");
+                    eprintln!("callgate: the reply cannot be printed: {error}");
                     return ExitCode::FAILURE;
                 }
                 if let Some(failure) = &failure {
-                    eprintln!("error: {failure}");
+                    eprintln!("callgate: {failure}");
                     // The first line of a trap is what the message has said.
                     for frame in failure.trap.iter().flat_map(|trap| trap.lines().skip(1)) {
                         eprintln!("{frame}");
@@ -102,14 +101,13 @@ impl Invoke {
                 if failure.is_some() || (self.fail && is_error) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
             }
             Err(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("callgate: {error:#}");
                 ExitCode::from(WRONG_CONFIGURATION)
             }
         }
     }
 
     fn call(&self) -> anyhow::Result<Ended> {
-        log::init(LogFormat::Text, "info")?;
         let route = self.route()?;
         let record = self.record()?;
         let policy = reply_policy();
@@ -209,7 +207,6 @@ impl Ended {
                 Ok((response, steering)),
             ) => Some(reply::reply(record, address, response, steering, policy, None)),
             (Disposition::DeadLetter { answer: Answer::Error(status) }, Err(failure)) => {
-                let status = StatusCode::from_u16(status).ok()?;
                 Some(reply::error_reply(record, address, status, failure, policy, None))
             }
             _ => None,

@@ -32,4 +32,4 @@ pub use resolve::HandlerRoute;
 pub(crate) use resolve::resolve;
 pub use secret::Secret;
 pub use tenant::{Settings, Tenant, TenantLookup};
-pub(crate) use units::{ShownDuration, ShownSize};
+pub(crate) use units::{Bytes, Quantity};

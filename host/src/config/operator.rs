@@ -12,7 +12,7 @@ use super::properties::{self, PropertyCheck};
 use super::reader::Section;
 use super::references::{Environment, References};
 use super::tenant::{self, TenantLookup, Tenants};
-use super::units::parse_size;
+use super::units::{Bytes, Quantity};
 
 /// The operator's file, resolved.
 #[derive(Clone, Debug)]
@@ -156,7 +156,7 @@ fn memory(section: &mut Section<'_>) -> Option<Memory> {
     let percent = |digits: &str| digits.parse().ok().filter(|percent| (1..=100).contains(percent)).map(Memory::Percent);
     let read = match written.strip_suffix('%') {
         Some(digits) => percent(digits),
-        None => parse_size(written).filter(|bytes| *bytes > 0).map(Memory::Bytes),
+        None => Bytes::parse(written).filter(|bytes| bytes.0 > 0).map(|bytes| Memory::Bytes(bytes.0)),
     };
     if read.is_none() {
         let message =

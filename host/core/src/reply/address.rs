@@ -15,7 +15,7 @@ const REPLY_PARTITION: &str = "kafka_replyPartition";
 pub struct ReturnAddress {
     /// The topic.
     pub topic: Arc<str>,
-    /// The partition, where the record names one. Whether the topic has it is for [`check_partition`](Self::check_partition).
+    /// The partition, where the record names one. See [`check_partition`](Self::check_partition).
     pub partition: Option<i32>,
     /// Whether the address came in `zilla:reply-to`, whose reader wants the status as `:status` too.
     pub zilla: bool,

@@ -14,12 +14,13 @@ const MAX_DETAIL: usize = 1024;
 
 /// The members of the RFC, and beside them the reason's code and where the record stands. The type is `about:blank`:
 /// the problem is that of the status, and `reason` says which one.
-pub(super) fn body(record: &Record, status: StatusCode, failure: &Failure) -> Bytes {
+pub(super) fn body(record: &Record, status: u16, failure: &Failure) -> Bytes {
+    let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let detail = &failure.message[..failure.message.floor_char_boundary(MAX_DETAIL)];
     let problem = json!({
         "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
+        "title": title.unwrap_or("Error"),
+        "status": status,
         "detail": detail,
         "reason": failure.reason.as_str(),
         "topic": &*record.coordinate.topic,

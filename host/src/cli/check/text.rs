@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use callgate_core::route::{Operation, PathPart, TopicSelector};
 
 use super::Report;
-use crate::config::{HandlerRoute, ShownDuration, ShownSize};
+use crate::config::{Bytes, HandlerRoute, Quantity};
 use crate::deploy::Handler;
 
 pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
@@ -36,7 +36,7 @@ fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
             "  route {} -> {}, deadline {}, {} attempts, {} in flight",
             shown_topics(topics),
             shown_operation(&route.operation),
-            ShownDuration(route.deadline),
+            route.deadline.show(),
             route.retry.attempts,
             route.max_in_flight,
         )?;
@@ -45,11 +45,15 @@ fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "  limits memory {}, cpu {}, request {}, response {}",
-        ShownSize(settings.max_memory as u64),
-        ShownDuration(settings.max_cpu),
-        ShownSize(settings.request.max_body as u64),
-        ShownSize(settings.max_response_body as u64),
+        size(settings.max_memory),
+        settings.max_cpu.show(),
+        size(settings.request.max_body),
+        size(settings.max_response_body),
     )
+}
+
+fn size(bytes: usize) -> String {
+    Bytes(bytes as u64).show()
 }
 
 /// A topic's name, or the pattern between slashes.

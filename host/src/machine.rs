@@ -1,0 +1,44 @@
+//! What this machine, or the cgroup that the process is in, has to give.
+
+use std::fs;
+use std::thread;
+
+/// Processors that the process may use.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Bytes of memory: the cgroup's limit where there is one, else the machine's. `None` on systems without `/proc`.
+pub fn memory() -> Option<u64> {
+    let machine = meminfo(&fs::read_to_string("/proc/meminfo").ok()?)?;
+    Some(cgroup_limit().map_or(machine, |limit| limit.min(machine)))
+}
+
+/// `memory.max` of the process's cgroup (version 2) and of those around it: the smallest counts.
+fn cgroup_limit() -> Option<u64> {
+    let path = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = path.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let mut folder = std::path::Path::new("/sys/fs/cgroup").join(path);
+    let mut limit: Option<u64> = None;
+    while folder.starts_with("/sys/fs/cgroup") {
+        let here = fs::read_to_string(folder.join("memory.max")).ok().and_then(|text| text.trim().parse().ok());
+        limit = [limit, here].into_iter().flatten().min();
+        folder.pop();
+    }
+    limit
+}
+
+/// The total of `/proc/meminfo`, which is in KiB.
+fn meminfo(text: &str) -> Option<u64> {
+    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(kib.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_total_of_meminfo_is_read_in_bytes() {
+        assert_eq!(super::meminfo("MemTotal:       24588432 kB\nMemFree: 1 kB\n"), Some(24_588_432 << 10));
+        assert_eq!(super::meminfo("MemFree: 1 kB\n"), None);
+    }
+}

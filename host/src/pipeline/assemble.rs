@@ -1,0 +1,127 @@
+//! From what was read to what runs: the operator's file and the deploy directory become tenants, handlers and the
+//! host's settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use callgate_core::limits::CallLimits;
+
+use super::bound::{Handler, Tenant};
+use super::host::HostSettings;
+use crate::broker::ClientSettings;
+use crate::config::{self, Memory, Operator};
+use crate::consume::{Bounds, FirstStart};
+use crate::invoke::{self, Callable, Compiler, LogBudget};
+use crate::{deploy, machine};
+
+/// Calls at once on one worker; each reserves address space.
+const SLOTS: u32 = 128;
+/// The most that a component's memory can be, and so the sandbox's ceiling.
+const MAX_MEMORY: usize = 4 << 30;
+/// Where the machine does not tell how much memory it has.
+const ASSUMED_MEMORY: u64 = 4 << 30;
+
+/// The sandbox's settings, from the operator's.
+pub fn sandbox(operator: &Operator) -> invoke::Settings {
+    invoke::Settings { cache_dir: operator.deploy.cache.clone(), slots: SLOTS, max_memory: MAX_MEMORY }
+}
+
+/// The host's settings, from the operator's and the handlers that will run.
+pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
+    let total = match operator.limits.memory {
+        Memory::Bytes(bytes) => bytes,
+        Memory::Percent(percent) => machine::memory().unwrap_or(ASSUMED_MEMORY) / 100 * u64::from(percent),
+    };
+    // What is not held by buffers is there for calls, and at least for one of the largest.
+    let tenants: BTreeMap<&str, &Tenant> =
+        handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
+    let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes).sum();
+    let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
+    let calls = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));
+    let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
+    HostSettings {
+        workers,
+        pollers: machine::cores(),
+        memory: calls,
+        invoke: sandbox(operator),
+        instance_id: operator.kafka.instance_id.clone(),
+        first_start: match operator.kafka.first_start {
+            config::FirstStart::Earliest => FirstStart::Earliest,
+            config::FirstStart::Latest => FirstStart::Latest,
+        },
+    }
+}
+
+/// Makes handlers of those that were found; each tenant is made once.
+pub struct Assembler<'a> {
+    operator: &'a Operator,
+    compiler: &'a Compiler,
+    tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>,
+}
+
+impl<'a> Assembler<'a> {
+    /// For one reading of the operator's file.
+    pub fn new(operator: &'a Operator, compiler: &'a Compiler) -> Self {
+        Self { operator, compiler, tenants: BTreeMap::new() }
+    }
+
+    /// The handler, compiled.
+    ///
+    /// # Errors
+    /// Where its component cannot be read, or not be compiled.
+    pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
+        let artifact = self.compiler.load(&found.component.read()?)?;
+        let (tenant, log) = self.tenant(&found.tenant);
+        Ok(Arc::new(Handler {
+            callable: Arc::new(Callable {
+                tenant: tenant.name.clone(),
+                handler: found.name.clone(),
+                artifact: Arc::new(artifact),
+                env: found.env.clone(),
+                log,
+            }),
+            tenant,
+            name: found.name.clone(),
+            group_id: found.group.to_string(),
+            routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
+        }))
+    }
+
+    fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
+        let operator = self.operator;
+        self.tenants
+            .entry(tenant.name.clone())
+            .or_insert_with(|| {
+                let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
+                (Arc::new(resolved(operator, tenant)), Arc::new(log))
+            })
+            .clone()
+    }
+}
+
+fn resolved(operator: &Operator, tenant: &config::Tenant) -> Tenant {
+    let settings = &tenant.settings;
+    let properties = operator.kafka.properties.overlaid_with(&settings.properties);
+    Tenant {
+        name: tenant.name.clone(),
+        client: ClientSettings {
+            bootstrap_servers: operator.kafka.bootstrap_servers.clone(),
+            properties: properties.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())).collect(),
+            embedded: false,
+        },
+        reply: tenant.reply.clone(),
+        dead_letter: settings.dead_letter.clone(),
+        create_dead_letter_topic: settings.create_dead_letter_topic,
+        request: settings.request,
+        call: CallLimits {
+            deadline: settings.max_deadline,
+            max_cpu: settings.max_cpu,
+            max_memory: settings.max_memory,
+            max_response_body: settings.max_response_body,
+            max_headers: settings.request.max_headers,
+            max_header_bytes: settings.request.max_header_bytes,
+        },
+        max_in_flight: settings.max_in_flight,
+        bounds: Bounds { records: settings.max_buffered_records, bytes: settings.max_buffered_bytes },
+    }
+}
