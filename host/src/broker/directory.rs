@@ -39,11 +39,13 @@ pub enum TopicProblem {
 }
 
 type Answer = Result<KnownTopic, TopicProblem>;
+/// Since when, and what: a topic, or the broker's refusal.
+type Remembered = (Instant, Result<KnownTopic, String>);
 type Question = (Arc<str>, oneshot::Sender<Answer>);
 
 /// One tenant's knowledge of topics, with its own credentials.
 pub struct Directory {
-    topics: RwLock<HashMap<Arc<str>, (Instant, Result<KnownTopic, String>)>>,
+    topics: RwLock<HashMap<Arc<str>, Remembered>>,
     // Questions wait for the broker, so they are asked on a thread of their own: only the lane that asks waits.
     questions: Mutex<mpsc::Sender<Question>>,
     admin: Admin,

@@ -54,13 +54,13 @@ struct Active {
     partition: Arc<Partition>,
     feed: PartitionFeed,
     // Taken from the feed, but not by the partition yet.
-    set_aside: VecDeque<Record>,
+    set_aside: VecDeque<Arc<Record>>,
     leaving: bool,
 }
 
 impl Active {
     /// Offers a record, in order behind those that were set aside.
-    fn offer(&mut self, record: Record, intake: &dyn Intake) {
+    fn offer(&mut self, record: Arc<Record>, intake: &dyn Intake) {
         if self.set_aside.is_empty() {
             match self.partition.offer(record) {
                 Ok(Some(lane)) => intake.start(self.partition.clone(), lane),
@@ -180,7 +180,7 @@ impl Group {
                     partition: record.coordinate.partition,
                 };
                 if let Some(active) = self.active.get_mut(&at).filter(|active| !active.leaving) {
-                    active.offer(record, &*self.intake);
+                    active.offer(Arc::new(record), &*self.intake);
                 }
             }
             GroupEvent::Committed(result) => self.commit_ended(result),
@@ -423,7 +423,7 @@ impl Group {
             more |= active.feed.take(room, |result| results.push(result)) == room;
             for result in results {
                 match result {
-                    Ok(record) => active.offer(record, intake),
+                    Ok(record) => active.offer(Arc::new(record), intake),
                     Err(error) => feed_failed(&self.settings.group_id, &active.partition, error),
                 }
             }

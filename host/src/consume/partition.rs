@@ -147,7 +147,7 @@ impl Partition {
     /// # Errors
     /// The record comes back: the metadata of a commit could not describe its end beside those of the others. There is
     /// room again when some have ended.
-    pub fn offer(&self, record: Record) -> Result<Option<LaneId>, Record> {
+    pub fn offer(&self, record: Arc<Record>) -> Result<Option<LaneId>, Arc<Record>> {
         let mut state = self.state();
         if !state.offsets.takes(record.coordinate.offset) {
             return Err(record);
@@ -158,7 +158,7 @@ impl Partition {
         state.records += 1;
         state.bytes += size;
         let key = record.key.clone();
-        let held = Held { record: Arc::new(record), ticket, size };
+        let held = Held { record, ticket, size };
         Ok(state.lanes.admit(self.ordering, key.as_ref(), held, size))
     }
 
