@@ -6,9 +6,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::input::cache_dir;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found};
+use crate::invoke::{self, Compiler, HostError};
+use crate::pipeline::sandbox_settings;
 
 mod json;
 mod text;
@@ -31,7 +34,13 @@ impl Check {
     pub(super) fn run(self) -> ExitCode {
         let OperatorRead { operator, faults } =
             Operator::read(&self.config, &Environment::of_this_process(), &check_property);
-        let deployment = operator.map(|operator| deploy::read(&operator, &|_| Ok(()))).unwrap_or_default();
+        let deployment = match operator.as_ref().map(read).transpose() {
+            Ok(deployment) => deployment.unwrap_or_default(),
+            Err(error) => {
+                eprintln!("error: components cannot be checked: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
         let report = Report { faults, deployment };
         let mut stdout = io::stdout().lock();
         let printed = match self.format {
@@ -45,6 +54,15 @@ impl Check {
         eprintln!("{}", report.summary());
         if report.all_faults().next().is_some() { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::SUCCESS }
     }
+}
+
+/// Reads the deploy directory and compiles what is there, into the host's cache. A person who may not write to that one
+/// uses their own: what is wrong with a component does not depend on it.
+fn read(operator: &Operator) -> Result<Deployment, HostError> {
+    let settings = sandbox_settings(operator);
+    let compiler = Compiler::new(&settings)
+        .or_else(|_| Compiler::new(&invoke::Settings { cache_dir: cache_dir(), ..settings.clone() }))?;
+    Ok(deploy::read(operator, &|bytes| compiler.load(bytes).map(|_| ()).map_err(|error| error.to_string())))
 }
 
 /// What a check has found.
