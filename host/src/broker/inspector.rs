@@ -1,6 +1,6 @@
 //! What the broker tells a tenant before anything runs: which topics and groups there are, and what may be done there.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
