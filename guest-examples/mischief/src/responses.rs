@@ -44,7 +44,9 @@ pub(crate) fn unfinished_body(out: ResponseOutparam) {
 }
 
 pub(crate) fn stalled_body(out: ResponseOutparam) {
-    write_a_little(&begin(out, &[]));
+    // Held while it sleeps: a body that is dropped is given up, and that is another mischief.
+    let body = begin(out, &[]);
+    write_a_little(&body);
     greed::sleep_for_ever();
 }
 

@@ -11,7 +11,7 @@ use callgate_core::metadata::UNKNOWN_TOPIC;
 use callgate_core::record::Record;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -229,7 +229,7 @@ impl GroupConsumer {
             element.set_offset(Offset::Offset(*offset)).map_err(|error| error.to_string())?;
             element.set_metadata(metadata);
         }
-        self.consumer.commit(&list, CommitMode::Async).map_err(|error| error.to_string())
+        native::commit(&self.consumer, &list).map_err(|code| code.to_string())
     }
 
     /// What may be asked on another thread, since it waits for the broker.

@@ -245,6 +245,27 @@ fn native_headers(headers: &[Header]) -> *mut sys::rd_kafka_headers_t {
     }
 }
 
+/// Begins to commit; the end comes as an event on the consumer's queue. The safe wrapper's asynchronous commit reports
+/// nothing: librdkafka tells of it by a callback, or to a queue, and rdkafka names neither.
+pub(super) fn commit<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    offsets: &TopicPartitionList,
+) -> Result<(), RDKafkaErrorCode> {
+    let client = consumer.client().native_ptr();
+    // SAFETY: client and list are valid while borrowed, and the list is copied by the call; the queue is a counted
+    // reference, given back here.
+    let code = unsafe {
+        let queue = sys::rd_kafka_queue_get_consumer(client);
+        let code = sys::rd_kafka_commit_queue(client, offsets.ptr(), queue, None, ptr::null_mut());
+        sys::rd_kafka_queue_destroy(queue);
+        code
+    };
+    match code {
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(code.into()),
+    }
+}
+
 /// The metadata of each element of the list, in its order, as text where it is UTF-8: anybody may commit there.
 pub(super) fn offset_metadata(list: &TopicPartitionList) -> Vec<Option<String>> {
     if list.count() == 0 {

@@ -42,12 +42,17 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// Connects, and begins to read `reply_topic`, which is made if it is missing.
+    /// Connects, looks whether the request's topic is there, and begins to read `reply_topic`, which is made if it is
+    /// missing.
     ///
     /// # Errors
     /// A sentence: what the broker or the client refuses.
-    pub fn new(settings: &ClientSettings, reply_topic: &str) -> Result<Self, String> {
+    pub fn new(settings: &ClientSettings, topic: &str, reply_topic: &str) -> Result<Self, String> {
         let producer = Producer::new(settings)?;
+        producer.partitions(topic, METADATA_PATIENCE).map_err(|error| match error {
+            DeliveryError::Topic(_) => format!("the broker refuses the topic {topic}: {error}"),
+            error => format!("no broker answers at {}: {error}", settings.bootstrap_servers),
+        })?;
         let mut config = settings.consumer("callgate-call", None);
         // The embedded broker makes topics when they are asked for, and its idle fetches are not woken.
         config.set("allow.auto.create.topics", "true").set("fetch.wait.max.ms", "10");

@@ -8,7 +8,13 @@ use crate::broker::{self, PropertyRefusal};
 use crate::config::PropertyProblem;
 use crate::telemetry::log::{self, LogFormat};
 
+mod call;
 mod check;
+mod dev;
+mod input;
+mod invoke;
+mod load;
+mod print;
 mod run;
 mod signals;
 
@@ -18,7 +24,7 @@ const WRONG_CONFIGURATION: u8 = 2;
 /// Runs WebAssembly components as handlers of Kafka records.
 ///
 /// A record becomes an HTTP request, a sandboxed component answers it, and the answer goes to the topic that the record
-/// names in its `reply-to` header.
+/// names in its `reply-to` header. Begin with `callgate dev`.
 #[derive(Debug, Parser)]
 #[command(name = "callgate", version, about, arg_required_else_help = true)]
 struct Arguments {
@@ -27,15 +33,31 @@ struct Arguments {
     /// Log lines for people, or one JSON object a line. Logs go to stderr.
     #[arg(long, global = true, value_enum, default_value_t, env = "CALLGATE_LOG_FORMAT")]
     log_format: LogFormat,
-    /// What is logged: a level, or a filter such as `warn,guest=info`.
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "CALLGATE_LOG")]
-    log_level: String,
+    /// What is logged: a level, or a filter such as `warn,guest=info`. By default `info` for `run`, and for the other
+    /// commands only warnings and what the guests write.
+    #[arg(long, global = true, value_name = "FILTER", env = "CALLGATE_LOG")]
+    log_level: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(dev::Dev),
     Run(run::Run),
     Check(check::Check),
+    Invoke(invoke::Invoke),
+    Call(call::Call),
+}
+
+impl Command {
+    /// What is logged unless the user says otherwise.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "info",
+            // It prints its own line for each dead letter.
+            Self::Dev(_) => "warn,guest=info,librdkafka=error,callgate::dead_letter=off",
+            Self::Check(_) | Self::Invoke(_) | Self::Call(_) => "warn,guest=info",
+        }
+    }
 }
 
 /// How a command prints what it prints for programs.
@@ -51,16 +73,19 @@ enum Format {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let Arguments { command, log_format, log_level } = Arguments::parse();
-    if let Err(error) = log::init(log_format, &log_level) {
-        eprintln!("callgate: {error:#}");
+    if let Err(error) = log::init(log_format, log_level.as_deref().unwrap_or(command.log_level())) {
+        eprintln!("error: {error:#}");
         return ExitCode::from(WRONG_CONFIGURATION);
     }
     let status = match command {
+        Command::Dev(dev) => dev.run(),
         Command::Run(run) => run.run(),
         Command::Check(check) => Ok(check.run()),
+        Command::Invoke(invoke) => Ok(invoke.run()),
+        Command::Call(call) => call.run(),
     };
     status.unwrap_or_else(|error| {
-        eprintln!("callgate: {error:#}");
+        eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
 }

@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT drain; a second one ends at once.
 
-use std::process;
+use std::{io, process};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -9,25 +9,36 @@ use crate::pipeline::Host;
 /// The exit status of a process that was told to stop twice.
 const STOPPED_TWICE: i32 = 1;
 
-/// Waits for a signal, then drains the host.
-pub(super) async fn drain_on_signals(host: Host) -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    next(&mut terminate, &mut interrupt).await;
-    tracing::info!(target: "callgate", "draining: work that has begun ends and is committed; a second signal ends at once");
-    let drained = tokio::task::spawn_blocking(|| host.drain());
-    tokio::select! {
-        _ = drained => tracing::info!(target: "callgate", "drained"),
-        () = next(&mut terminate, &mut interrupt) => {
-            tracing::warn!(target: "callgate", "ended at once; records whose end was not committed come again");
-            process::exit(STOPPED_TWICE);
-        }
-    }
-    Ok(())
+/// The two signals that mean: stop.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+impl Signals {
+    /// From here on the signals no longer end the process by themselves.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Drains the host, unless another signal comes.
+    pub(super) async fn drain(mut self, host: Host) {
+        tracing::info!(target: "callgate", "draining: work that has begun ends and is committed; a second signal ends at once");
+        let drained = tokio::task::spawn_blocking(|| host.drain());
+        tokio::select! {
+            _ = drained => tracing::info!(target: "callgate", "drained"),
+            () = self.next() => {
+                tracing::warn!(target: "callgate", "ended at once; records whose end was not committed come again");
+                process::exit(STOPPED_TWICE);
+            }
+        }
     }
 }

@@ -32,4 +32,5 @@ pub use resolve::HandlerRoute;
 pub(crate) use resolve::resolve;
 pub use secret::Secret;
 pub use tenant::{Settings, Tenant, TenantLookup};
-pub(crate) use units::{ShownDuration, ShownSize};
+pub use units::parse_duration;
+pub(crate) use units::{Bytes, Quantity};

@@ -12,7 +12,7 @@ use super::properties::{self, PropertyCheck};
 use super::reader::Section;
 use super::references::{Environment, References};
 use super::tenant::{self, TenantLookup, Tenants};
-use super::units::parse_size;
+use super::units::{Bytes, Quantity};
 
 /// The operator's file, resolved.
 #[derive(Clone, Debug)]
@@ -94,9 +94,18 @@ impl Operator {
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
+        Self::read_text(Source { name, text }, folder, environment, check)
+    }
+
+    /// Reads what is written in `callgate.toml`'s language, but in no file: what `callgate dev` has instead of one.
+    pub fn from_text(text: String) -> OperatorRead {
+        let source = Source { name: "(built in)".into(), text };
+        Self::read_text(source, Path::new(""), &Environment::default(), &|_, _| Ok(()))
+    }
+
+    fn read_text(source: Source, folder: &Path, environment: &Environment, check: PropertyCheck<'_>) -> OperatorRead {
         let overrides = Overrides::from_environment(environment);
         let references = References::Operator { environment, folder };
-        let source = Source { name, text };
         let (operator, faults) =
             Document::read(&source, references, Some(&overrides), |root| read(root, folder, check));
         OperatorRead { operator, faults }
@@ -156,7 +165,7 @@ fn memory(section: &mut Section<'_>) -> Option<Memory> {
     let percent = |digits: &str| digits.parse().ok().filter(|percent| (1..=100).contains(percent)).map(Memory::Percent);
     let read = match written.strip_suffix('%') {
         Some(digits) => percent(digits),
-        None => parse_size(written).filter(|bytes| *bytes > 0).map(Memory::Bytes),
+        None => Bytes::parse(written).filter(|bytes| bytes.0 > 0).map(|bytes| Memory::Bytes(bytes.0)),
     };
     if read.is_none() {
         let message =

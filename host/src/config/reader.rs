@@ -1,9 +1,7 @@
 //! Takes values out of a TOML table, key by key, and collects what is wrong instead of stopping at it.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -11,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::document::Document;
 use super::fault::{Code, Fault, Located, Place};
 use super::suggest;
-use super::units::{ShownDuration, ShownSize, parse_duration, parse_size};
+use super::units::Quantity;
 use super::unsupported::{self, Written};
 
 mod tables;
@@ -120,7 +118,7 @@ impl<'a> Section<'a> {
 
     fn as_text(&self, key: &str, value: &DeValue<'_>, place: &Place, example: &str) -> Option<Text> {
         let Some(written) = value.as_str() else {
-            self.wrong_type(key, value, place, &format!("a text such as \"{example}\""));
+            self.wrong_type(key, value, place, &format!("a text: {example}"));
             return None;
         };
         match self.document.references.resolve(written) {
@@ -136,19 +134,25 @@ impl<'a> Section<'a> {
     /// A whole number within a range.
     pub(crate) fn count(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<Located<u64>> {
         let Located { value, place } = self.scalar(key)?;
-        let number = match &value {
-            Raw::Environment(value) => value.as_deref().and_then(|text| text.parse().ok()),
-            Raw::File(DeValue::Integer(number)) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
+        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+        let (shown, number) = match value {
+            Raw::Environment(text) => {
+                let text = text.unwrap_or_default();
+                (format!("\"{text}\""), text.parse().ok())
+            }
+            Raw::File(DeValue::Integer(number)) => {
+                let value = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                (number.to_string(), value.and_then(|value| u64::try_from(value).ok()))
+            }
             Raw::File(other) => {
-                self.wrong_type(key, other, &place, &format!("a whole number such as {}", range.start()));
+                self.wrong_type(key, other, &place, &wanted);
                 return None;
             }
         };
-        let number = number.and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
+        let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            let message =
-                format!("`{}` takes a whole number from {} to {}", self.path(key), range.start(), range.end());
-            self.report(&place, Code::InvalidValue, message, "write a number within that range");
+            let message = format!("`{}` is {shown}", self.path(key));
+            self.report(&place, Code::InvalidValue, message, format!("write {wanted}"));
         }
         Some(Located { value: number?, place })
     }
@@ -162,76 +166,32 @@ impl<'a> Section<'a> {
                 self.wrong_type(key, other, &place, "true or false, without quotes");
                 None
             }
-            Raw::Environment(value) => match value.as_deref() {
-                Some("true") => Some(true),
-                Some("false") => Some(false),
-                _ => {
-                    let message = format!("`{}` takes true or false", self.path(key));
-                    self.report(&place, Code::InvalidValue, message, "write one of the two");
-                    None
+            Raw::Environment(text) => {
+                let value = text.as_deref().and_then(|text| text.parse().ok());
+                if value.is_none() {
+                    let message = format!("`{}` is \"{}\"", self.path(key), text.unwrap_or_default());
+                    self.report(&place, Code::InvalidValue, message, "write true or false");
                 }
-            },
+                value
+            }
         }
     }
 
-    /// A duration within a range.
-    pub(crate) fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Located<Duration>> {
-        let text = self.text(key, "5s")?;
-        let shown = |duration: &Duration| ShownDuration(*duration);
-        self.quantity(
-            key,
-            text,
-            parse_duration,
-            &range,
-            shown,
-            Code::InvalidDuration,
-            "a duration such as 250ms, 5s, 2m or 1h",
-        )
-    }
-
-    /// A number of bytes within a range.
-    pub(crate) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<Located<u64>> {
-        let text = self.text(key, "64KiB")?;
-        let shown = |size: &u64| ShownSize(*size);
-        self.quantity(
-            key,
-            text,
-            parse_size,
-            &range,
-            shown,
-            Code::InvalidSize,
-            "a size such as 512B, 64KiB, 16MiB or 2GiB",
-        )
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "what durations and sizes differ in, each named at its two callers")]
-    fn quantity<T: PartialOrd, S: Display>(
-        &self,
-        key: &str,
-        text: Located<Text>,
-        parse: fn(&str) -> Option<T>,
-        range: &RangeInclusive<T>,
-        shown: impl Fn(&T) -> S,
-        code: Code,
-        kind: &str,
-    ) -> Option<Located<T>> {
-        let (path, written) = (self.path(key), &text.value.shown);
-        let Some(value) = parse(&text.value.value) else {
-            self.report(
-                &text.place,
-                code,
-                format!("`{path}` is \"{written}\", which is not {kind}"),
-                "write a whole number and a unit",
-            );
+    /// A duration or a size within a range.
+    pub(crate) fn quantity<T: Quantity>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<Located<T>> {
+        let Located { value: Text { value, shown }, place } = self.text(key, T::EXAMPLES)?;
+        let path = self.path(key);
+        let Some(value) = T::parse(&value) else {
+            let message = format!("`{path}` is \"{shown}\", which is no {}", T::KIND);
+            self.report(&place, T::FAULT, message, format!("write a whole number and a unit: {}", T::EXAMPLES));
             return None;
         };
         if !range.contains(&value) {
-            let message =
-                format!("`{path}` is \"{written}\"; it takes {} to {}", shown(range.start()), shown(range.end()));
-            self.report(&text.place, Code::InvalidValue, message, "write a value within that range");
+            let hint = format!("write a {} from {} to {}", T::KIND, range.start().show(), range.end().show());
+            self.report(&place, Code::InvalidValue, format!("`{path}` is \"{shown}\""), hint);
             return None;
         }
-        Some(Located { value, place: text.place })
+        Some(Located { value, place })
     }
 
     /// One of a few words.
@@ -250,12 +210,14 @@ impl<'a> Section<'a> {
         if self.is_unsupported(key, Written::Text(written), &text.place) {
             return None;
         }
-        let listed: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        let message = format!("`{}` is \"{}\"; it takes {}", self.path(key), text.value.shown, listed.join(" or "));
         let hint = match suggest::nearest(written, words.iter().map(|(word, _)| *word)) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "write one of these".to_owned(),
+            None => {
+                let listed: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                format!("write {}", listed.join(" or "))
+            }
         };
+        let message = format!("`{}` is \"{}\"", self.path(key), text.value.shown);
         self.report(&text.place, Code::InvalidValue, message, hint);
         None
     }
@@ -264,7 +226,7 @@ impl<'a> Section<'a> {
     pub(crate) fn texts(&mut self, key: &'static str, example: &str) -> Option<Vec<Located<Text>>> {
         let (place, value) = self.entry(key)?;
         let Some(items) = value.get_ref().as_array() else {
-            self.wrong_type(key, value.get_ref(), &place, &format!("a list of texts such as [\"{example}\"]"));
+            self.wrong_type(key, value.get_ref(), &place, &format!("a list of texts: [\"{example}\"]"));
             return None;
         };
         let texts = items.iter().filter_map(|item| {
@@ -293,8 +255,8 @@ impl<'a> Section<'a> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        let message = format!("`{}` is {found}; it takes {wanted}", self.path(key));
-        self.report(place, Code::WrongType, message, "write a value of that type");
+        let message = format!("`{}` is {found}", self.path(key));
+        self.report(place, Code::WrongType, message, format!("write {wanted}"));
     }
 
     fn is_unsupported(&self, key: &str, written: Written<'_>, place: &Place) -> bool {

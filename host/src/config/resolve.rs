@@ -8,7 +8,7 @@ use callgate_core::route::{ClientErrors, Route, TopicSelector, WithoutReplyTo, v
 use super::fault::{Code, Fault, Located, Place};
 use super::manifest::{Manifest, RETRY, RouteManifest, default_operation};
 use super::tenant::Tenant;
-use super::units::ShownDuration;
+use super::units::Quantity;
 
 /// The deadline of a route that names none, where its tenant allows as much.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -137,8 +137,7 @@ fn check_reply_to(route: &RouteManifest, tenant: &Tenant) -> Option<Fault> {
 fn check_deadline(route: &RouteManifest, tenant: &Tenant) -> Option<Fault> {
     let Located { value, place } = route.deadline.as_ref()?;
     let most = tenant.settings.max_deadline;
-    let message =
-        || format!("`deadline` is {}, and the tenant's `max_deadline` {}", ShownDuration(*value), ShownDuration(most));
+    let message = || format!("`deadline` is {}, and the tenant's `max_deadline` {}", value.show(), most.show());
     (*value > most).then(|| over_limit(place, message()))
 }
 

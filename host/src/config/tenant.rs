@@ -15,6 +15,7 @@ use super::kafka::{Kafka, headers};
 use super::names::check_name;
 use super::properties::{self, Properties, PropertyCheck, Scope};
 use super::reader::Section;
+use super::units::Bytes;
 
 /// The name of the section that tenants without one get.
 const DEFAULT: &str = "default";
@@ -91,12 +92,11 @@ struct Read {
     topics: Option<TopicList>,
     reply_topics: Option<TopicList>,
     settings: Arc<Settings>,
-    sound: bool,
 }
 
-/// The sections for tenants.
+/// The sections for tenants; `None` is one that has faults.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tenants(BTreeMap<String, Read>);
+pub(crate) struct Tenants(BTreeMap<String, Option<Read>>);
 
 /// What the operator's file says about a tenant.
 #[derive(Clone, Debug)]
@@ -112,12 +112,10 @@ pub enum TenantLookup {
 impl Tenants {
     /// The tenant of that name: by its own section, or else by `[tenants.default]`. Nothing is inherited from that one.
     pub(crate) fn get(&self, name: &str, kafka: &Kafka) -> TenantLookup {
-        let Some(read) = self.0.get(name).or_else(|| self.0.get(DEFAULT)) else { return TenantLookup::Unknown };
+        let Some(section) = self.0.get(name).or_else(|| self.0.get(DEFAULT)) else { return TenantLookup::Unknown };
+        let Some(read) = section else { return TenantLookup::Faulty };
         // The name of a tenant is always a valid beginning of a topic's name.
         let own = TopicList::new([format!("{name}.*")]).unwrap_or_default();
-        if !read.sound {
-            return TenantLookup::Faulty;
-        }
         let reply_topics = read.reply_topics.as_ref().unwrap_or(&own).clone();
         TenantLookup::Found(Arc::new(Tenant {
             name: name.into(),
@@ -135,14 +133,13 @@ impl Tenants {
 }
 
 pub(crate) fn read_all(root: &mut Section<'_>, kafka: &Kafka, folder: &Path, check: PropertyCheck<'_>) -> Tenants {
-    let read = root.named("tenants", |name, section| {
+    let sections = root.named("tenants", |name, section| {
         if let Err(fault) = check_name("tenant", &name.value, &name.place) {
             section.add(fault);
         }
-        let (read, sound) = section.is_sound(|section| read(section, kafka, folder, check));
-        (name.value.clone(), Read { sound, ..read })
+        (name.value.clone(), read(section, kafka, folder, check))
     });
-    Tenants(read.into_iter().collect())
+    Tenants(sections.into_iter().map(|((name, read), sound)| (name, sound.then_some(read))).collect())
 }
 
 fn read(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, check: PropertyCheck<'_>) -> Read {
@@ -150,7 +147,6 @@ fn read(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, check: Property
         topics: topic_list(section, "topics"),
         reply_topics: topic_list(section, "reply_topics"),
         settings: Arc::new(read_settings(section, kafka, folder, check)),
-        sound: true,
     }
 }
 
@@ -235,10 +231,10 @@ fn count(section: &mut Section<'_>, key: &'static str, from: u64, to: u64, defau
 }
 
 fn size(section: &mut Section<'_>, key: &'static str, from: u64, to: u64, default: u64) -> usize {
-    let size = section.size(key, from..=to).map_or(default, |size| size.value);
+    let size = section.quantity(key, Bytes(from)..=Bytes(to)).map_or(default, |size| size.value.0);
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 fn duration(section: &mut Section<'_>, key: &'static str, default: Duration) -> Duration {
-    section.duration(key, MS..=HOUR).map_or(default, |duration| duration.value)
+    section.quantity(key, MS..=HOUR).map_or(default, |duration| duration.value)
 }

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use callgate_core::failure::{Failure, Reason};
 use callgate_core::limits::CallLimits;
+use http::HeaderMap;
 use http::response::Parts;
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::Full;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
@@ -43,48 +44,42 @@ pub(super) struct Collector {
     head: Option<Parts>,
     body: Option<WasiBody>,
     collected: Chunks,
+    /// What is wrong with the response. The guest goes on all the same: should it trap, that says more.
+    fault: Option<Failure>,
 }
 
 impl Collector {
     pub(super) fn new(outparam: Outparam, limits: &CallLimits) -> Self {
-        Self { outparam, limits: *limits, head: None, body: None, collected: Chunks::default() }
+        let (head, body, collected, fault) = (None, None, Chunks::default(), None);
+        Self { outparam, limits: *limits, head, body, collected, fault }
     }
 
     /// Takes what the guest has written so far. To be called whenever the guest has run: only then can there be more,
     /// so nothing has to be woken by it.
+    ///
+    /// # Errors
+    ///
+    /// Where the response is over its limits, which ends the call.
     pub(super) fn take(&mut self) -> Result<(), Failure> {
-        if let Some(answer) = self.outparam.take() {
-            let (head, body) = answer.map_err(|code| error_instead(&code))?.into_parts();
-            check_head(&head, &self.limits)?;
-            self.head = Some(head);
-            self.body = Some(body);
+        match self.outparam.take() {
+            Some(Ok(response)) => self.begin(response)?,
+            Some(Err(code)) => self.fault = Some(error_instead(&code)),
+            None => {}
         }
-        let Some(body) = &mut self.body else { return Ok(()) };
         let mut context = Context::from_waker(Waker::noop());
-        while let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut context) {
-            let Some(frame) = frame else {
-                self.body = None;
-                break;
-            };
-            // An error here is the guest's: it gave up its body, or wrote other than its content-length says.
-            let frame = frame.map_err(|_| {
-                Failure::new(
-                    Reason::InvalidResponse,
-                    "the handler did not finish its response body, or its length is not what `content-length` says",
-                )
-            })?;
-            // Trailers have no place in a reply record.
-            if let Ok(data) = frame.into_data() {
-                self.collected.push(data);
-                if self.collected.len() > self.limits.max_response_body {
-                    return Err(Failure::new(
-                        Reason::ResponseTooLarge,
-                        format!(
-                            "the response body is larger than {} bytes: the tenant's `max_response_body`",
-                            self.limits.max_response_body
-                        ),
+        while let Some(body) = &mut self.body
+            && let Poll::Ready(frame) = Pin::new(body).poll_frame(&mut context)
+        {
+            match frame {
+                Some(Ok(frame)) => self.push(frame)?,
+                Some(Err(_)) => {
+                    self.body = None;
+                    self.fault = Some(Failure::new(
+                        Reason::InvalidResponse,
+                        "the handler gave up its response body, or wrote other than its `content-length` says",
                     ));
                 }
+                None => self.body = None,
             }
         }
         Ok(())
@@ -93,6 +88,9 @@ impl Collector {
     /// The whole response, once the guest has returned.
     pub(super) fn finish(&mut self) -> Result<http::Response<Bytes>, Failure> {
         self.take()?;
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let Some(head) = self.head.take() else {
             return Err(Failure::new(Reason::NoResponse, "the handler returned without a response"));
         };
@@ -104,23 +102,39 @@ impl Collector {
         }
         Ok(http::Response::from_parts(head, std::mem::take(&mut self.collected).into_bytes()))
     }
+
+    fn begin(&mut self, response: http::Response<WasiBody>) -> Result<(), Failure> {
+        let (head, body) = response.into_parts();
+        check_headers(&head.headers, &self.limits)?;
+        self.head = Some(head);
+        self.body = Some(body);
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame<Bytes>) -> Result<(), Failure> {
+        // Trailers have no place in a reply record.
+        let Ok(data) = frame.into_data() else { return Ok(()) };
+        self.collected.push(data);
+        let limit = self.limits.max_response_body;
+        if self.collected.len() <= limit {
+            return Ok(());
+        }
+        let message = format!("the response body is larger than {limit} bytes: the tenant's `max_response_body`");
+        Err(Failure::new(Reason::ResponseTooLarge, message))
+    }
 }
 
 fn error_instead(code: &ErrorCode) -> Failure {
     Failure::new(Reason::NoResponse, format!("the handler set an error instead of a response: {code:?}"))
 }
 
-fn check_head(head: &Parts, limits: &CallLimits) -> Result<(), Failure> {
-    if head.status.is_informational() {
-        let message = format!("{} is no status of a final response", head.status.as_u16());
-        return Err(Failure::new(Reason::InvalidResponse, message));
-    }
-    let count = head.headers.len();
+fn check_headers(headers: &HeaderMap, limits: &CallLimits) -> Result<(), Failure> {
+    let count = headers.len();
     if count > limits.max_headers {
         let message = format!("the response has {count} headers: the tenant's `max_headers` is {}", limits.max_headers);
         return Err(Failure::new(Reason::ResponseTooLarge, message));
     }
-    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > limits.max_header_bytes {
         let message = format!(
             "the response's headers are {bytes} bytes: the tenant's `max_header_bytes` is {}",

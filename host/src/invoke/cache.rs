@@ -89,24 +89,24 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_found_and_what_is_damaged_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&folder.path().join("deep/cache")).unwrap();
+        let folder = tempfile::tempdir().expect("it works");
+        let cache = Cache::open(&folder.path().join("deep/cache")).expect("it works");
         assert_eq!(cache.find("key"), None);
 
-        let path = cache.store("key", b"code").unwrap();
+        let path = cache.store("key", b"code").expect("it works");
         assert_eq!(cache.find("key"), Some(path.clone()));
 
-        fs::write(&path, b"cod").unwrap();
+        fs::write(&path, b"cod").expect("it works");
         assert_eq!(cache.find("key"), None);
 
-        cache.store("key", b"code").unwrap();
+        cache.store("key", b"code").expect("it works");
         assert_eq!(cache.find("key"), Some(path));
     }
 
     #[test]
     fn a_folder_that_others_can_reach_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let folder = tempfile::tempdir().expect("it works");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).expect("it works");
         let refusal = Cache::open(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refusal.contains("its mode is 750") && refusal.contains("chmod 700"), "{refusal}");
     }

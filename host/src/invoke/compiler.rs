@@ -24,20 +24,14 @@ pub struct Compiler {
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// It is no handler: what it is instead, and what to do.
-    #[error("{0}")]
-    NotAHandler(String),
+    #[error(transparent)]
+    NotAHandler(#[from] NotAHandler),
     /// wasmtime refuses it: it is invalid, or asks for what the sandbox does not have.
     #[error("the component does not compile: {0}")]
     Invalid(String),
     /// The compiled code cannot be kept.
     #[error(transparent)]
     Host(#[from] HostError),
-}
-
-impl From<NotAHandler> for CompileError {
-    fn from(fault: NotAHandler) -> Self {
-        Self::NotAHandler(fault.to_string())
-    }
 }
 
 impl Compiler {
@@ -64,6 +58,7 @@ impl Compiler {
         let code = match self.cache.find(&key) {
             Some(code) => code,
             None => {
+                tracing::info!("compiling a component of {} KiB: it is not in the cache yet", bytes.len() / 1024);
                 let code = self
                     .engine
                     .precompile_component(bytes)

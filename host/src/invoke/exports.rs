@@ -13,18 +13,29 @@ const HANDLER_P3: &str = "wasi:http/handler@0.3.";
 /// Exports named in a refusal; a component may have hundreds.
 const NAMED: usize = 5;
 
-/// Why something is no handler.
+/// Why something is no handler: what it is instead, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NotAHandler {
+pub enum NotAHandler {
+    /// No WebAssembly at all.
     NotWasm,
+    /// A core module.
     CoreModule,
+    /// It begins like a component; the reason says where that ends.
     Malformed(String),
+    /// A handler of WASI 0.3.
     Wasi03,
+    /// A component that exports something else: the names of its exports.
     Exports(Vec<String>),
 }
 
-/// Looks through the outermost component's exports. It is not validated here: compiling does that.
-pub(super) fn check(bytes: &[u8]) -> Result<(), NotAHandler> {
+impl std::error::Error for NotAHandler {}
+
+/// Looks through a component's exports, without compiling it. It is not validated here: compiling does that.
+///
+/// # Errors
+///
+/// Where the bytes are no component that handles HTTP requests of WASI 0.2.
+pub fn check(bytes: &[u8]) -> Result<(), NotAHandler> {
     if !bytes.starts_with(b"\0asm") {
         return Err(NotAHandler::NotWasm);
     }

@@ -70,20 +70,20 @@ mod tests {
     #[test]
     fn all_memories_and_tables_count_together() {
         let mut memory = Memory::new(1000);
-        assert!(memory.memory_growing(0, 600, None).unwrap());
-        assert!(memory.table_growing(0, 50, None).unwrap());
+        assert!(memory.memory_growing(0, 600, None).expect("it works"));
+        assert!(memory.table_growing(0, 50, None).expect("it works"));
         assert!(!memory.refused());
-        assert!(!memory.memory_growing(0, 1, None).unwrap());
+        assert!(!memory.memory_growing(0, 1, None).expect("it works"));
         assert!(memory.refused());
     }
 
     #[test]
     fn a_growth_that_failed_otherwise_counts_for_nothing() {
         let mut memory = Memory::new(1000);
-        assert!(!memory.memory_growing(0, 600, Some(500)).unwrap());
-        assert!(memory.memory_growing(0, 900, None).unwrap());
-        memory.memory_grow_failed(wasmtime::Error::msg("the machine has no more")).unwrap();
-        assert!(memory.memory_growing(0, 1000, None).unwrap());
+        assert!(!memory.memory_growing(0, 600, Some(500)).expect("it works"));
+        assert!(memory.memory_growing(0, 900, None).expect("it works"));
+        memory.memory_grow_failed(wasmtime::Error::msg("the machine has no more")).expect("it works");
+        assert!(memory.memory_growing(0, 1000, None).expect("it works"));
         assert!(!memory.refused());
     }
 }

@@ -39,6 +39,7 @@ use callgate_core::failure::Failure;
 
 pub use artifact::Artifact;
 pub use compiler::{CompileError, Compiler};
+pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
 pub use watchdog::Watchdog;

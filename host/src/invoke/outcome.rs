@@ -56,7 +56,10 @@ pub(super) fn error(error: &wasmtime::Error, memory: &Memory, limits: &CallLimit
 fn what(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => "the guest's stack overflowed".to_owned(),
-        Some(trap) => trap.to_string(),
+        Some(trap) => {
+            let text = trap.to_string();
+            format!("trapped: {}", text.strip_prefix("wasm trap: ").unwrap_or(&text))
+        }
         None => format!("trapped in a call to the host: {}", error.root_cause()),
     }
 }

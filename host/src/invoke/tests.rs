@@ -1,1 +1,95 @@
-//! The tests of the room, with real guests.
+//! The room with real guests: `mischief`, which does what handlers should not, and the café's `coffee`.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use std::{env, fs};
+
+use bytes::Bytes;
+use callgate_core::failure::Failure;
+use callgate_core::limits::CallLimits;
+use serde_json::Value;
+
+use super::*;
+
+mod artifacts;
+mod endings;
+mod log;
+mod neighbours;
+mod surroundings;
+
+const LIMITS: CallLimits = CallLimits {
+    deadline: Duration::from_secs(20),
+    max_cpu: Duration::from_secs(10),
+    max_memory: 16 << 20,
+    max_response_body: 1 << 20,
+    max_headers: 256,
+    max_header_bytes: 64 << 10,
+};
+
+static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(|| Watchdog::start().expect("a watchdog"));
+static COFFEE: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", guest("coffee-rust")));
+static MISCHIEF: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief")));
+
+/// One cache for all tests and runs.
+fn settings() -> Settings {
+    let user = rustix::process::geteuid().as_raw();
+    Settings { cache_dir: env::temp_dir().join(format!("callgate-tests-{user}")), slots: 128, max_memory: 256 << 20 }
+}
+
+fn guest(name: &str) -> Arc<Artifact> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../guest-examples/out/{name}.wasm"));
+    let bytes = fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; `make -C guest-examples rust` builds it", path.display()));
+    Arc::new(Compiler::new(&settings()).map(|compiler| compiler.load(&bytes).expect("a handler")).expect("a cache"))
+}
+
+fn callable(handler: &str, artifact: Arc<Artifact>) -> Arc<Callable> {
+    Arc::new(Callable {
+        tenant: "acme".into(),
+        handler: handler.into(),
+        artifact,
+        env: vec![("LOG_LEVEL".to_owned(), "debug".to_owned())],
+        log: Arc::new(LogBudget::new(64 << 10)),
+    })
+}
+
+fn invoker() -> Rc<Invoker> {
+    invoker_with(settings().slots)
+}
+
+fn invoker_with(slots: u32) -> Rc<Invoker> {
+    Rc::new(Invoker::new(&Settings { slots, ..settings() }, &WATCHDOG).expect("an invoker"))
+}
+
+/// Runs a test as a worker would.
+fn on_a_worker<T>(test: impl Future<Output = T>) -> T {
+    runtime().expect("a runtime").block_on(test)
+}
+
+fn get(path: &str) -> http::Request<Bytes> {
+    post(path, "")
+}
+
+fn post(path: &str, body: impl Into<Bytes>) -> http::Request<Bytes> {
+    http::Request::post(format!("http://mischief{path}")).body(body.into()).expect("a request")
+}
+
+fn order() -> http::Request<Bytes> {
+    http::Request::post("http://coffee/orders/17").body(r#"{"drink":"flat white"}"#.into()).expect("a request")
+}
+
+/// What mischief answers, as JSON.
+async fn ask(path: &str) -> Value {
+    let response = invoker().call(&MISCHIEF, get(path), &LIMITS).await.expect("a response");
+    serde_json::from_slice(response.body()).expect("JSON")
+}
+
+/// How a call of mischief fails.
+async fn failure(invoker: &Invoker, path: &str, limits: &CallLimits) -> Failure {
+    match invoker.call(&MISCHIEF, get(path), limits).await {
+        Err(CallError::Failed(failure)) => failure,
+        other => panic!("{path} ended with {other:?}"),
+    }
+}

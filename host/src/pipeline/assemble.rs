@@ -52,17 +52,27 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
     }
 }
 
+/// Which kind of broker the clients speak to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brokers {
+    /// Apache Kafka, or whatever keeps its protocol's promises.
+    Real,
+    /// The one in this process, which makes topics on demand.
+    Embedded,
+}
+
 /// Makes handlers of those that were found; each tenant is made once.
 pub struct Assembler<'a> {
     operator: &'a Operator,
     compiler: &'a Compiler,
+    brokers: Brokers,
     tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>,
 }
 
 impl<'a> Assembler<'a> {
     /// For one reading of the operator's file.
-    pub fn new(operator: &'a Operator, compiler: &'a Compiler) -> Self {
-        Self { operator, compiler, tenants: BTreeMap::new() }
+    pub fn new(operator: &'a Operator, compiler: &'a Compiler, brokers: Brokers) -> Self {
+        Self { operator, compiler, brokers, tenants: BTreeMap::new() }
     }
 
     /// The handler, compiled.
@@ -88,32 +98,32 @@ impl<'a> Assembler<'a> {
     }
 
     fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
-        let operator = self.operator;
+        let (operator, brokers) = (self.operator, self.brokers);
         self.tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(operator, tenant)), Arc::new(log))
+                (Arc::new(resolved(operator, tenant, brokers)), Arc::new(log))
             })
             .clone()
     }
 }
 
 /// How a tenant reaches the brokers: as the operator says, with its own properties in front.
-pub fn client_settings(operator: &Operator, tenant: &config::Tenant) -> ClientSettings {
+pub fn client_settings(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> ClientSettings {
     let properties = operator.kafka.properties.overlaid_with(&tenant.settings.properties);
     ClientSettings {
         bootstrap_servers: operator.kafka.bootstrap_servers.clone(),
         properties: properties.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())).collect(),
-        embedded: false,
+        embedded: brokers == Brokers::Embedded,
     }
 }
 
-fn resolved(operator: &Operator, tenant: &config::Tenant) -> Tenant {
+fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> Tenant {
     let settings = &tenant.settings;
     Tenant {
         name: tenant.name.clone(),
-        client: client_settings(operator, tenant),
+        client: client_settings(operator, tenant, brokers),
         reply: tenant.reply.clone(),
         dead_letter: settings.dead_letter.clone(),
         create_dead_letter_topic: settings.create_dead_letter_topic,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use callgate_core::dead_letter::DeadLetterPolicy;
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::reply::ReplyPolicy;
@@ -84,7 +85,26 @@ impl Bound {
     }
 }
 
-/// The table topic → route of one consumer group.
+/// The routes of one consumer group, as they are now: a new version of a handler replaces the table, and each call looks
+/// its route up anew.
+#[derive(Debug)]
+pub(super) struct Routes(ArcSwap<RouteTable>);
+
+impl Routes {
+    pub(super) fn new(table: RouteTable) -> Self {
+        Self(ArcSwap::from_pointee(table))
+    }
+
+    pub(super) fn get(&self, topic: &str) -> Option<Arc<Bound>> {
+        self.0.load().get(topic).cloned()
+    }
+
+    pub(super) fn replace(&self, table: RouteTable) {
+        self.0.store(Arc::new(table));
+    }
+}
+
+/// The table topic → route.
 #[derive(Debug)]
 pub(super) struct RouteTable {
     topics: HashMap<Arc<str>, Arc<Bound>>,
@@ -112,7 +132,7 @@ impl RouteTable {
     }
 
     /// The route of a topic: one that names it, else the first pattern that matches it.
-    pub(super) fn get(&self, topic: &str) -> Option<&Arc<Bound>> {
+    fn get(&self, topic: &str) -> Option<&Arc<Bound>> {
         self.topics.get(topic).or_else(|| {
             self.patterns.iter().find(|(selector, _)| selector.matches(topic)).map(|(_, bound)| bound)
         })

@@ -1,6 +1,5 @@
 //! The way of one record.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,9 +13,10 @@ use callgate_core::route::WithoutReplyTo;
 use http::Response;
 
 use super::bound::Bound;
+use super::jobs::Job;
 use super::unit::RecordUnit;
 use super::worker::Worker;
-use crate::consume::{Held, Partition};
+use crate::consume::Held;
 use crate::invoke::CallError;
 use crate::settle;
 
@@ -28,18 +28,15 @@ type Settlement = settle::AtLeastOnce<RecordUnit>;
 
 /// Carries a record to its end: route → request → invoke → response → reply → settle. Returns when the next record of
 /// its lane may start. May be dropped at any point: the record then has no end, and comes again.
-pub(super) async fn carry(
-    worker: &Worker,
-    settlement: &Settlement,
-    bound: &Arc<Bound>,
-    partition: &Arc<Partition>,
-    held: Held,
-) {
-    let (record, place) = held.split(partition);
+pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
+    let settlement = &*job.settlement;
+    let (record, place) = held.split(&job.partition);
+    // Without a route its handler is gone: later records wait too, uncommitted.
+    let Some(bound) = job.routes.get(&record.coordinate.topic) else { return };
     let mut unit = RecordUnit {
         record,
         place,
-        bound: bound.clone(),
+        bound,
         observer: worker.observer.clone(),
         address: None,
         attempts: 0,
@@ -48,9 +45,9 @@ pub(super) async fn carry(
         began: Instant::now(),
     };
 
-    match address(settlement, bound, &unit.record).await {
+    match address(settlement, &unit.bound, &unit.record).await {
         Ok(Some(address)) => unit.address = Some(address),
-        Ok(None) if bound.route.without_reply_to == WithoutReplyTo::Skip => return settlement.done(unit),
+        Ok(None) if unit.bound.route.without_reply_to == WithoutReplyTo::Skip => return settlement.done(unit),
         Ok(None) => {}
         Err(fault) => {
             unit.address = fault.answer;
@@ -60,32 +57,41 @@ pub(super) async fn carry(
 
     let mut pause = FIRST_PAUSE;
     loop {
-        let scope = RequestScope {
-            handler: &bound.handler.name,
-            attempt: unit.attempts + 1,
-            limits: &bound.handler.tenant.request,
-            span: unit.span,
-        };
-        let request = match to_request(&unit.record, &bound.route, &scope) {
+        let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(bound, request).await {
+        let outcome = match worker.call(&unit.bound, request).await {
             Err(CallError::Overload(reason)) => {
-                overloaded(bound, &reason, &mut pause).await;
+                overloaded(&unit.bound, &reason, &mut pause).await;
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),
-            Ok(response) => Ok(response),
+            Ok(response) => check(&response).map(|steering| (response, steering)),
         };
         unit.attempts += 1;
-        let outcome = outcome.and_then(|response| check(&response).map(|steering| (response, steering)));
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
-            Disposition::Retry { after } => tokio::time::sleep(after).await,
+            Disposition::Retry { after } => {
+                tokio::time::sleep(after).await;
+                // The version that is current when its time comes.
+                let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return };
+                unit.bound = bound;
+            }
             end => return settle(settlement, unit, end, outcome).await,
         }
+    }
+}
+
+/// What core needs to make the request.
+fn scope(unit: &RecordUnit) -> RequestScope<'_> {
+    let handler = &unit.bound.handler;
+    RequestScope {
+        handler: &handler.name,
+        attempt: unit.attempts + 1,
+        limits: &handler.tenant.request,
+        span: unit.span,
     }
 }
 

@@ -1,14 +1,14 @@
 //! A running host: its workers, its clients, its groups; how it is started and how it drains.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use callgate_core::order::{LaneId, Ordering};
 use tokio::sync::{Semaphore, watch};
 
-use super::bound::{Handler, RouteTable};
+use super::bound::{Handler, RouteTable, Routes};
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
 use super::unit::RecordUnit;
@@ -38,13 +38,21 @@ pub struct HostSettings {
     pub first_start: FirstStart,
 }
 
+/// A group that was joined, and what its handlers are now.
+struct JoinedGroup {
+    status: Arc<GroupStatus>,
+    routes: Arc<Routes>,
+    handlers: Mutex<Vec<Arc<Handler>>>,
+    tenant_slots: Arc<Semaphore>,
+}
+
 /// See the module.
 pub struct Host {
     pollers: Vec<Poller>,
     workers: Vec<JoinHandle<()>>,
     stop_workers: watch::Sender<bool>,
     settlements: Vec<Arc<AtLeastOnce<RecordUnit>>>,
-    groups: Vec<Arc<GroupStatus>>,
+    groups: Vec<JoinedGroup>,
     // Ends guests that run for too long, until the last worker has gone.
     _watchdog: Watchdog,
 }
@@ -111,14 +119,14 @@ impl Host {
             }
             let bounds = shared_among(tenant.bounds, groups.len());
             for (group_id, handlers) in &groups {
-                let routes = Arc::new(RouteTable::new(handlers.iter().copied(), &tenant_slots));
-                let topics = routes.named().cloned().collect();
-                let has_patterns = routes.has_patterns();
+                let table = RouteTable::new(handlers.iter().copied(), &tenant_slots);
+                let (topics, has_patterns) = (table.named().cloned().collect(), table.has_patterns());
+                let routes = Arc::new(Routes::new(table));
                 let intake = Arc::new(GroupIntake {
                     group_id: (*group_id).to_owned(),
                     create_dead_letter_topic: tenant.create_dead_letter_topic,
                     dead_letter: tenant.dead_letter.clone(),
-                    routes,
+                    routes: routes.clone(),
                     jobs: jobs.clone(),
                     settlement: settlement.clone(),
                 });
@@ -141,7 +149,12 @@ impl Host {
                     wake.clone(),
                 )
                 .map_err(refused)?;
-                self.groups.push(group.status());
+                self.groups.push(JoinedGroup {
+                    status: group.status(),
+                    routes,
+                    handlers: Mutex::new(handlers.iter().map(|handler| (*handler).clone()).collect()),
+                    tenant_slots: tenant_slots.clone(),
+                });
                 list.push(group);
                 joined += 1;
             }
@@ -151,8 +164,20 @@ impl Host {
     }
 
     /// The groups that were joined, as an operator may see them.
-    pub fn groups(&self) -> &[Arc<GroupStatus>] {
-        &self.groups
+    pub fn groups(&self) -> Vec<Arc<GroupStatus>> {
+        self.groups.iter().map(|group| group.status.clone()).collect()
+    }
+
+    /// Puts a new version in the place of a handler with the same routes. Calls in flight end on the version that they
+    /// began with; the next one is on this.
+    pub fn replace(&self, version: &Arc<Handler>) {
+        for group in self.groups.iter().filter(|group| group.status.group_id == version.group_id) {
+            let mut handlers = group.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+            for handler in handlers.iter_mut().filter(|handler| handler.name == version.name) {
+                *handler = version.clone();
+            }
+            group.routes.replace(RouteTable::new(handlers.iter(), &group.tenant_slots));
+        }
     }
 
     /// Takes in nothing more, lets what is being worked on end, commits, leaves the groups. Waits for all of that; each
@@ -180,7 +205,7 @@ struct GroupIntake {
     group_id: String,
     create_dead_letter_topic: bool,
     dead_letter: callgate_core::dead_letter::DeadLetterPolicy,
-    routes: Arc<RouteTable>,
+    routes: Arc<Routes>,
     jobs: Arc<Jobs>,
     settlement: Arc<AtLeastOnce<RecordUnit>>,
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use callgate_core::order::LaneId;
 use tokio::sync::Notify;
 
-use super::bound::RouteTable;
+use super::bound::Routes;
 use super::unit::RecordUnit;
 use crate::consume::Partition;
 use crate::settle::AtLeastOnce;
@@ -16,7 +16,7 @@ use crate::settle::AtLeastOnce;
 pub(super) struct Job {
     pub(super) partition: Arc<Partition>,
     pub(super) lane: LaneId,
-    pub(super) routes: Arc<RouteTable>,
+    pub(super) routes: Arc<Routes>,
     pub(super) settlement: Arc<AtLeastOnce<RecordUnit>>,
 }
 

@@ -7,7 +7,6 @@ use callgate_core::dead_letter::{DeadLetterContext, dead_letter, dead_letter_top
 use callgate_core::failure::Failure;
 use callgate_core::record::{OutgoingRecord, Record};
 use callgate_core::reply::{ReturnAddress, error_reply};
-use http::StatusCode;
 
 use super::bound::Bound;
 use super::observe::{Ended, Observer};
@@ -48,7 +47,6 @@ impl Unit for RecordUnit {
 
     fn error_reply(&self, status: u16, failure: &Failure) -> Option<OutgoingRecord> {
         let address = self.address.as_ref()?;
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let policy = &self.bound.handler.tenant.reply;
         Some(error_reply(&self.record, address, status, failure, policy, self.span))
     }

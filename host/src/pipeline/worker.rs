@@ -100,8 +100,7 @@ async fn empty_lane(worker: &Worker, jobs: &Jobs, job: Job) -> Option<Job> {
         () = partition.fenced() => None,
         job = async {
             while let Some(held) = job.partition.next(&job.lane) {
-                let Some(bound) = job.routes.get(&held.record.coordinate.topic) else { return None };
-                carry(worker, &job.settlement, bound, &job.partition, held).await;
+                carry(worker, &job, held).await;
                 if worker.lanes.get() > 1 && jobs.is_wanted() {
                     return Some(job);
                 }

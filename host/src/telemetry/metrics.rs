@@ -56,8 +56,8 @@ pub struct Metrics {
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Gauge>,
     failed_commits: Family<GroupLabels, Gauge>,
-    // By the address of the handler's version, so that a record needs no label to be built.
-    handlers: RwLock<HashMap<usize, Arc<HandlerMetrics>>>,
+    // By tenant and handler, so that a record needs no label to be built.
+    handlers: RwLock<HashMap<Arc<str>, HashMap<Arc<str>, Arc<HandlerMetrics>>>>,
 }
 
 /// One handler's, with the labels resolved.
@@ -132,12 +132,13 @@ impl Metrics {
     }
 
     fn handler(&self, bound: &Bound) -> Arc<HandlerMetrics> {
-        let address = Arc::as_ptr(&bound.handler) as usize;
-        if let Some(known) = self.handlers.read().unwrap_or_else(PoisonError::into_inner).get(&address) {
+        let (tenant, handler) = (&bound.handler.tenant.name, &bound.handler.name);
+        let known = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(tenant).and_then(|handlers| handlers.get(handler)) {
             return known.clone();
         }
-        let (tenant, handler) = (bound.handler.tenant.name.to_string(), bound.handler.name.to_string());
-        let labels = HandlerLabels { tenant, handler };
+        drop(known);
+        let labels = HandlerLabels { tenant: tenant.to_string(), handler: handler.to_string() };
         let made = Arc::new(HandlerMetrics {
             call_seconds: self.call_seconds.get_or_create(&labels).clone(),
             record_seconds: self.record_seconds.get_or_create(&labels).clone(),
@@ -145,7 +146,8 @@ impl Metrics {
             done: self.end(&labels, "done", ""),
             labels,
         });
-        self.handlers.write().unwrap_or_else(PoisonError::into_inner).insert(address, made.clone());
+        let mut handlers = self.handlers.write().unwrap_or_else(PoisonError::into_inner);
+        handlers.entry(tenant.clone()).or_default().insert(handler.clone(), made.clone());
         made
     }
 

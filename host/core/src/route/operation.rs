@@ -1,6 +1,7 @@
 //! A method and a path template, from text.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use http::Method;
 
@@ -48,6 +49,17 @@ impl Operation {
         self.path.iter().filter_map(|part| match part {
             PathPart::Literal(_) => None,
             PathPart::Parameter { name, .. } => Some(name.as_str()),
+        })
+    }
+}
+
+/// As it would be written.
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.method)?;
+        self.path.iter().try_for_each(|part| match part {
+            PathPart::Literal(text) => f.write_str(text),
+            PathPart::Parameter { name, .. } => write!(f, "{{{name}}}"),
         })
     }
 }

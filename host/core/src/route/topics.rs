@@ -1,5 +1,6 @@
 //! Names of topics: which are valid, which a route gets, which a reply may go to.
 
+use std::fmt;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -75,6 +76,16 @@ impl TopicSelector {
             Self::Pattern { regex, exclude } => {
                 !topic.starts_with("__") && regex.is_match(topic) && !exclude.iter().any(|glob| glob.is_match(topic))
             }
+        }
+    }
+}
+
+/// A topic's name, or the pattern between slashes.
+impl fmt::Display for TopicSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(topic) => f.write_str(topic),
+            Self::Pattern { regex, .. } => write!(f, "/{regex}/"),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::Report;
-use super::text::{shown_operation, shown_topics};
 use crate::config::{Fault, HandlerRoute};
 use crate::deploy::{Found, Handler};
 
@@ -59,9 +58,9 @@ fn handler_object(handler: &Handler) -> Value {
 
 fn route_object(HandlerRoute { topics, route, .. }: &HandlerRoute) -> Value {
     json!({
-        "topics": shown_topics(topics),
-        "operation": shown_operation(&route.operation),
-        "tombstone": route.tombstone.as_ref().map(shown_operation),
+        "topics": topics.to_string(),
+        "operation": route.operation.to_string(),
+        "tombstone": route.tombstone.as_ref().map(ToString::to_string),
         "reply_to": route.reply_to.as_deref(),
         "deadline_ms": route.deadline.as_millis() as u64,
         "attempts": route.retry.attempts,

@@ -11,7 +11,7 @@ use super::Report;
 use crate::broker::{ClientSettings, Inspector, NoAnswer};
 use crate::config::{Code, Fault, Operator, Place};
 use crate::deploy::{Found, Handler};
-use crate::pipeline::client_settings;
+use crate::pipeline::{Brokers, client_settings};
 
 mod judge;
 mod view;
@@ -88,7 +88,7 @@ fn client_sets<'a>(operator: &Operator, report: &'a Report) -> Vec<ClientSet<'a>
     for found in &report.deployment.handlers {
         let Ok(handler) = &found.outcome else { continue };
         let subject = Subject { handler, place: &found.place };
-        let client = client_settings(operator, &handler.tenant);
+        let client = client_settings(operator, &handler.tenant, Brokers::Real);
         match sets.iter_mut().find(|set| set.client == client) {
             Some(set) => set.subjects.push(subject),
             None => sets.push(ClientSet { client, subjects: vec![subject] }),

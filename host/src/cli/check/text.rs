@@ -2,11 +2,9 @@
 
 use std::io::{self, Write};
 
-use callgate_core::route::{Operation, PathPart, TopicSelector};
-
 use super::online::Findings;
 use super::{Report, counted};
-use crate::config::{HandlerRoute, ShownDuration, ShownSize};
+use crate::config::{Bytes, HandlerRoute, Quantity};
 use crate::deploy::Handler;
 
 pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
@@ -48,9 +46,9 @@ fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "  route {} -> {}, deadline {}, {} attempts, {} in flight",
-            shown_topics(topics),
-            shown_operation(&route.operation),
-            ShownDuration(route.deadline),
+            topics,
+            route.operation,
+            route.deadline.show(),
             route.retry.attempts,
             route.max_in_flight,
         )?;
@@ -59,26 +57,13 @@ fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "  limits memory {}, cpu {}, request {}, response {}",
-        ShownSize(settings.max_memory as u64),
-        ShownDuration(settings.max_cpu),
-        ShownSize(settings.request.max_body as u64),
-        ShownSize(settings.max_response_body as u64),
+        size(settings.max_memory),
+        settings.max_cpu.show(),
+        size(settings.request.max_body),
+        size(settings.max_response_body),
     )
 }
 
-/// A topic's name, or the pattern between slashes.
-pub(super) fn shown_topics(topics: &TopicSelector) -> String {
-    match topics {
-        TopicSelector::Topic(topic) => topic.to_string(),
-        TopicSelector::Pattern { regex, .. } => format!("/{regex}/"),
-    }
-}
-
-/// The operation as it would be written.
-pub(super) fn shown_operation(operation: &Operation) -> String {
-    let path = operation.path.iter().map(|part| match part {
-        PathPart::Literal(text) => text.clone(),
-        PathPart::Parameter { name, .. } => format!("{{{name}}}"),
-    });
-    format!("{} {}", operation.method, path.collect::<String>())
+fn size(bytes: usize) -> String {
+    Bytes(bytes as u64).show()
 }

@@ -70,7 +70,7 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
             .choice("ordering", &[("partition", Ordering::Partition)])
             .map_or(Ordering::Partition, |found| found.value),
         max_in_flight: section.count("max_in_flight", 1..=100_000).map(|count| count.map(|count| count as usize)),
-        deadline: section.duration("deadline", MS..=HOUR),
+        deadline: section.quantity("deadline", MS..=HOUR),
         retry: section.within("retry", retry),
         topics: topics?,
         operation: operation?,
@@ -143,7 +143,11 @@ fn topic_pattern(
     match TopicSelector::pattern(&pattern.value.value, &exclude) {
         Ok(selector) => Some(Located { value: selector, place: pattern.place }),
         Err(reason) => {
-            let message = format!("`{}`: {}", section.path("topic_pattern"), reason.lines().last().unwrap_or_default());
+            let message = format!(
+                "`{}`: {}",
+                section.path("topic_pattern"),
+                reason.lines().last().unwrap_or_default().trim_start_matches("error: ")
+            );
             section.report(
                 &pattern.place,
                 Code::InvalidPattern,
@@ -167,13 +171,8 @@ fn operation_at(section: &mut Section<'_>, key: &'static str, bindings: &Binding
     match Operation::parse(&value.value, &by_name) {
         Ok(operation) => Some(operation),
         Err(reason) => {
-            let message = format!("`{}` is \"{}\": {reason}", section.path(key), value.shown);
-            section.report(
-                &place,
-                Code::InvalidOperation,
-                message,
-                "write a method and a path such as \"POST /orders/{id}\"",
-            );
+            let (what, hint) = reason.split_once(": ").unwrap_or((&reason, "write one such as `POST /orders/{id}`"));
+            section.report(&place, Code::InvalidOperation, format!("`{}`: {what}", section.path(key)), hint);
             None
         }
     }
@@ -239,8 +238,8 @@ fn reply_to(section: &mut Section<'_>) -> Option<Located<Arc<str>>> {
 
 fn retry(section: &mut Section<'_>) -> RetryPolicy {
     let attempts = section.count("attempts", 1..=1000).map_or(RETRY.attempts, |count| count.value as u32);
-    let backoff = section.duration("backoff", MS..=HOUR);
-    let max_backoff = section.duration("max_backoff", MS..=DAY);
+    let backoff = section.quantity("backoff", MS..=HOUR);
+    let max_backoff = section.quantity("max_backoff", MS..=DAY);
     let longest = max_backoff.as_ref().map_or(RETRY.max_backoff, |longest| longest.value);
     let first = backoff.as_ref().map_or(RETRY.backoff.min(longest), |first| first.value);
     if first > longest

@@ -14,12 +14,12 @@ impl<'a> Section<'a> {
         read_whole(self.child(key, key, table, place), read)
     }
 
-    /// A table of tables under free names.
+    /// A table of tables under free names; with each goes whether it is sound: no fault was found in it.
     pub(crate) fn named<T>(
         &mut self,
         key: &'static str,
         mut read: impl FnMut(&Located<String>, &mut Section<'a>) -> T,
-    ) -> Vec<T> {
+    ) -> Vec<(T, bool)> {
         let Some((place, value)) = self.entry(key) else { return Vec::new() };
         let Some(table) = self.as_table(key, value.get_ref(), &place) else { return Vec::new() };
         let parent = self.child(key, key, None, place);
@@ -27,7 +27,9 @@ impl<'a> Section<'a> {
             let name = Located { value: name.get_ref().to_string(), place: self.document.place(name.span()) };
             let table = parent.as_table(&name.value, value.get_ref(), &name.place)?;
             let child = parent.child(&name.value, "*", Some(table), name.place.clone());
-            Some(read_whole(child, |section| read(&name, section)))
+            let before = self.document.fault_count();
+            let value = read_whole(child, |section| read(&name, section));
+            Some((value, self.document.fault_count() == before))
         });
         sections.collect()
     }

@@ -5,7 +5,6 @@ use callgate_core::dead_letter::dead_letter_topic;
 use super::view::{Topic, View};
 use super::{Findings, Subject};
 use crate::broker::{Allowed, NotDescribed, TopicDescription};
-use crate::cli::check::text::shown_topics;
 use crate::config::{Code, Fault, HandlerRoute, Place};
 use crate::deploy::Handler;
 
@@ -74,7 +73,7 @@ fn judge_route(handler: &Handler, route: &HandlerRoute, view: &View, findings: &
     let place = &route.place;
     let sources = view.sources(handler, route);
     if sources.is_empty() {
-        let message = format!("no topic matches {} now", shown_topics(&route.topics));
+        let message = format!("no topic matches {} now", route.topics);
         let hint = "correct `topic_pattern`, or create a topic; it is found within a minute";
         findings.warning(place, Code::NoTopicMatches, message, hint.to_owned());
     }

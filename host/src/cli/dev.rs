@@ -1,0 +1,209 @@
+//! `callgate dev`: everything on this machine, with the embedded broker and no configuration.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use anyhow::Context;
+use callgate_core::dead_letter::dead_letter_topic;
+use callgate_core::route::TopicSelector;
+use clap::{Args, CommandFactory};
+use tempfile::TempDir;
+
+use super::input::{cache_dir, handler_name};
+use super::load::load;
+use super::signals::Signals;
+use super::{WRONG_CONFIGURATION, counted};
+use crate::broker::EmbeddedBroker;
+use crate::config::{Operator, OperatorRead};
+use crate::invoke::Compiler;
+use crate::pipeline::{Brokers, Handler, Host, host_settings, sandbox_settings};
+
+mod changes;
+mod lines;
+
+use changes::Changes;
+use lines::Lines;
+
+/// The tenant of a component that is named on the command line.
+const TENANT: &str = "dev";
+/// A file counts as changed when it has then been unchanged for 1 s; it is looked at this often.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Runs handlers on this machine, with a broker in this process: no configuration, nothing to install.
+///
+/// Prints the broker's address, then one line for each record and where it went. Every reply topic may be named. When a
+/// component changes, its new version is taken. The broker forgets everything when the process ends.
+///
+/// Try it: run `callgate dev handler.wasm --topic orders` in one terminal, and in another one
+/// `callgate call orders --bootstrap ADDRESS --data '{"drink": "espresso"}'` with the address that it prints.
+#[derive(Args, Debug)]
+pub(super) struct Dev {
+    /// A component, or a deploy directory with `<tenant>/<handler>.wasm` and `<tenant>/<handler>.toml`.
+    #[arg(value_name = "COMPONENT or DIRECTORY")]
+    handlers: Option<PathBuf>,
+    /// The topic that the component consumes; by default the name of its file.
+    #[arg(long)]
+    topic: Option<String>,
+    /// What a record becomes: a method and a path; `{name}` is the record header of that name.
+    #[arg(long, value_name = "METHOD PATH", default_value = "POST /")]
+    operation: String,
+}
+
+impl Dev {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let Some(handlers) = &self.handlers else {
+            let mut dev = super::Arguments::command();
+            dev.build();
+            if let Some(dev) = dev.find_subcommand_mut("dev") {
+                dev.print_long_help()?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        };
+        let folder = match self.deploy(handlers) {
+            Ok(folder) => folder,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                return Ok(ExitCode::from(WRONG_CONFIGURATION));
+            }
+        };
+        let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
+        let operator = operator(&broker, folder.path())?;
+        let compiler = Compiler::new(&sandbox_settings(&operator))?;
+        let handlers = load(&operator, &compiler, Brokers::Embedded);
+        if handlers.is_empty() {
+            eprintln!("error: there is no handler to run in {}", folder.path().display());
+            return Ok(ExitCode::from(WRONG_CONFIGURATION));
+        }
+        create_topics(&broker, &handlers)?;
+        let lines = Arc::new(Lines::default());
+        let host = Host::start(&host_settings(&operator, &handlers), &handlers, lines.clone())?;
+        lines.welcome(&broker.bootstrap_servers(), &handlers);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(serve(host, &operator, &compiler, &folder, &lines))?;
+        runtime.shutdown_background();
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The deploy directory: the one that was named, or one made for the component that was.
+    fn deploy(&self, handlers: &Path) -> anyhow::Result<Folder> {
+        if handlers.is_dir() {
+            return Ok(Folder::Given(handlers.to_owned()));
+        }
+        let name = handler_name(handlers);
+        let staged = tempfile::tempdir()?;
+        let tenant = staged.path().join(TENANT);
+        fs::create_dir(&tenant)?;
+        let topic = toml::Value::from(self.topic.as_deref().unwrap_or(&name));
+        let operation = toml::Value::from(self.operation.as_str());
+        let manifest = format!("[[routes]]\ntopic = {topic}\noperation = {operation}\n");
+        fs::write(tenant.join(format!("{name}.toml")), manifest)?;
+        let staging = Folder::Staged { component: handlers.to_owned(), copy: tenant.join(format!("{name}.wasm")), staged };
+        staging.refresh().with_context(|| format!("the component {} cannot be read", handlers.display()))?;
+        Ok(staging)
+    }
+}
+
+/// Where the handlers lie.
+enum Folder {
+    Given(PathBuf),
+    /// A folder made for one component, with a copy of it beside a manifest.
+    Staged { component: PathBuf, copy: PathBuf, staged: TempDir },
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Staged { staged, .. } => staged.path(),
+        }
+    }
+
+    /// What a person changes.
+    fn source(&self) -> &Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Staged { component, .. } => component,
+        }
+    }
+
+    /// Takes over what a person has changed.
+    fn refresh(&self) -> io::Result<()> {
+        match self {
+            Self::Given(_) => Ok(()),
+            Self::Staged { component, copy, .. } => fs::copy(component, copy).map(|_| ()),
+        }
+    }
+}
+
+/// What an operator would have written.
+fn operator(broker: &EmbeddedBroker, directory: &Path) -> anyhow::Result<Operator> {
+    let path = |path: &Path| toml::Value::from(path.to_string_lossy().as_ref());
+    let text = format!(
+        "[kafka]\nbootstrap_servers = \"{}\"\n[deploy]\ndirectory = {}\ncache = {}\n\
+         [tenants.default]\ntopics = [\"*\"]\nreply_topics = [\"*\"]\n",
+        broker.bootstrap_servers(),
+        path(&std::path::absolute(directory)?),
+        path(&cache_dir()),
+    );
+    let OperatorRead { operator, faults } = Operator::from_text(text);
+    match (operator, &*faults) {
+        (Some(operator), []) => Ok(operator),
+        (_, faults) => anyhow::bail!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// Source topics and their dead-letter topics, of one partition each, so that a person can read the offsets.
+fn create_topics(broker: &EmbeddedBroker, handlers: &[Arc<Handler>]) -> anyhow::Result<()> {
+    for handler in handlers {
+        for (selector, _) in &handler.routes {
+            if let TopicSelector::Topic(topic) = selector {
+                broker.create_topic(topic, 1).map_err(anyhow::Error::msg)?;
+                let letters = dead_letter_topic(topic, &handler.tenant.dead_letter);
+                broker.create_topic(&letters, 1).map_err(anyhow::Error::msg)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes new versions until a signal comes, then drains.
+async fn serve(
+    host: Host,
+    operator: &Operator,
+    compiler: &Compiler,
+    folder: &Folder,
+    lines: &Lines,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let mut changes = Changes::of(folder.source());
+    let mut running: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            () = signals.next() => break,
+            _ = look.tick() => {}
+        }
+        if !changes.settled() {
+            continue;
+        }
+        // Half-written is not settled; gone is for the person to mend.
+        if folder.refresh().is_err() {
+            continue;
+        }
+        let handlers = load(operator, compiler, Brokers::Embedded);
+        for handler in &handlers {
+            let digest = handler.callable.artifact.digest();
+            if running.insert(handler.to_string(), digest.clone()).as_ref() != Some(digest) {
+                host.replace(handler);
+                lines.say(&format!("{handler} is now {digest}"));
+            }
+        }
+        lines.say(&format!("{} after a change of {}", counted(handlers.len(), "handler"), folder.source().display()));
+    }
+    signals.drain(host).await;
+    Ok(())
+}
