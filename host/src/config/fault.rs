@@ -193,3 +193,6 @@ impl<T> Located<T> {
         Located { value: change(self.value), place: self.place }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::dead_letter::{DeadLetterHeaders, DeadLetterPolicy};
-use callgate_core::limits::{CallLimits, RequestLimits};
+use callgate_core::limits::RequestLimits;
 use callgate_core::reply::ReplyPolicy;
-use callgate_core::route::{Route, TopicList, valid_topic_name};
+use callgate_core::route::{TopicList, valid_topic_name};
 
 use super::fault::{Code, Located};
 use super::kafka::{Kafka, headers};
@@ -39,20 +39,6 @@ pub struct Tenant {
     pub reply: ReplyPolicy,
     /// Everything else of its section.
     pub settings: Arc<Settings>,
-}
-
-impl Tenant {
-    /// Bounds on one call of a route.
-    pub fn call_limits(&self, route: &Route) -> CallLimits {
-        CallLimits {
-            deadline: route.deadline,
-            max_cpu: self.settings.max_cpu,
-            max_memory: self.settings.max_memory,
-            max_response_body: self.settings.max_response_body,
-            max_headers: self.settings.request.max_headers,
-            max_header_bytes: self.settings.request.max_header_bytes,
-        }
-    }
 }
 
 /// What does not depend on the tenant's name: shared by the tenants that get `[tenants.default]`.

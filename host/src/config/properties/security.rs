@@ -6,16 +6,10 @@ use crate::config::fault::{Code, Fault, Located, Place};
 /// The mechanisms of this build that need a user and a password.
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
-const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
-
-/// Checks the properties that one client will have, all together. `section` is where they are written.
+/// Checks the properties that one client will have, all together. Each of them is one that the client takes. `section`
+/// is where they are written.
 pub(crate) fn check_security(properties: &Properties, section: &Place) -> Vec<Fault> {
     let protocol = upper(properties.get("security.protocol")).unwrap_or_else(|| "PLAINTEXT".to_owned());
-    if !PROTOCOLS.contains(&protocol.as_str()) {
-        let place = place_of(properties, "security.protocol", section);
-        let message = "`security.protocol` is none that the Kafka client knows";
-        return vec![Fault::new(&place, Code::Security, message, format!("use one of {}", PROTOCOLS.join(", ")))];
-    }
     let (sasl, tls) = (protocol.starts_with("SASL"), protocol.ends_with("SSL"));
     let mut faults = Vec::new();
     if sasl {
