@@ -74,7 +74,7 @@ fn judge_route(handler: &Handler, route: &HandlerRoute, view: &View, findings: &
     let sources = view.sources(handler, route);
     if sources.is_empty() {
         let message = format!("no topic matches {} now", route.topics);
-        let hint = "correct `topic_pattern`, or create a topic; it is found within a minute";
+        let hint = "correct `topic_pattern`, or create a topic; it is found within seconds";
         findings.warning(place, Code::NoTopicMatches, message, hint.to_owned());
     }
     let mut there = 0;

@@ -50,7 +50,7 @@ impl View {
         view.try_to_create(inspector, &dead_letters);
         for Subject { handler, .. } in subjects {
             if !view.groups.contains_key(&handler.group) {
-                view.groups.insert(handler.group.clone(), inspector.group(&handler.group)?);
+                view.groups.insert(handler.group.clone(), inspector.group(&handler.group));
             }
         }
         Ok(view)
