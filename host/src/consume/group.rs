@@ -78,9 +78,8 @@ impl Group {
         if !settings.topics.is_empty() {
             consumer.subscribe(&settings.topics)?;
         }
-        let watch = settings
-            .has_patterns
-            .then(|| TopicWatch::start(consumer.questions(), intake.clone(), wake.clone()));
+        let watch =
+            settings.has_patterns.then(|| TopicWatch::start(consumer.questions(), intake.clone(), wake.clone()));
         Ok(Self {
             watch,
             subscribed: settings.topics.clone(),
@@ -135,10 +134,8 @@ impl Group {
     fn handle(&mut self, event: GroupEvent) {
         match event {
             GroupEvent::Record(record) => {
-                let at = TopicPartition {
-                    topic: record.coordinate.topic.clone(),
-                    partition: record.coordinate.partition,
-                };
+                let at =
+                    TopicPartition { topic: record.coordinate.topic.clone(), partition: record.coordinate.partition };
                 if let Some(active) = self.active.get_mut(&at) {
                     active.straggler(record, &*self.intake);
                 }

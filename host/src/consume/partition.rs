@@ -200,7 +200,8 @@ impl Partition {
         state.records -= 1;
         state.bytes -= size;
         state.started -= 1;
-        let made_room = state.full && state.records <= state.bounds.records / 2 && state.bytes <= state.bounds.bytes / 2;
+        let made_room =
+            state.full && state.records <= state.bounds.records / 2 && state.bytes <= state.bounds.bytes / 2;
         let drained = state.started == 0 && state.lanes.waiting() == 0;
         drop(state);
         if made_room || drained {
