@@ -149,10 +149,8 @@ impl GroupConsumer {
         wake: Arc<Wake>,
     ) -> Result<Self, String> {
         let context = Context { events: Mutex::default(), closing: AtomicBool::new(false) };
-        let mut consumer: BaseConsumer<Context> = settings
-            .consumer(group_id, instance_id)
-            .create_with_context(context)
-            .map_err(|error| error.to_string())?;
+        let mut consumer: BaseConsumer<Context> =
+            settings.consumer(group_id, instance_id).create_with_context(context).map_err(|error| error.to_string())?;
         let bell = wake.clone();
         consumer.set_nonempty_callback(move || bell.wake());
         Ok(Self { consumer: Arc::new(consumer), wake })
@@ -307,7 +305,11 @@ impl GroupQuestions {
     ///
     /// # Errors
     /// The broker's or the client's sentence; to be asked again.
-    pub fn topic_ids(&self, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
+    pub fn topic_ids(
+        &self,
+        topics: &BTreeSet<&str>,
+        timeout: Duration,
+    ) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
         let consumer = self.consumer()?;
         let question = Question::topics(consumer.client().native_client(), topics.iter().copied(), timeout)
             .ok_or("the ids of topics cannot be asked for")?;

@@ -115,10 +115,7 @@ impl Inspector {
         let described = self.wait(question)?.topics().into_iter().map(|topic| {
             let description = match topic.error {
                 Some(code) => Err(code.into()),
-                None => Ok(TopicDescription {
-                    partitions: topic.partitions,
-                    allowed: Allowed::of(topic.operations),
-                }),
+                None => Ok(TopicDescription { partitions: topic.partitions, allowed: Allowed::of(topic.operations) }),
             };
             (topic.name, description)
         });

@@ -37,7 +37,13 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the worker's thread; it ends when `stop` says so or is dropped.
-    pub(super) fn start(index: usize, invoker: Invoker, slots: usize, shared: Shared, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    pub(super) fn start(
+        index: usize,
+        invoker: Invoker,
+        slots: usize,
+        shared: Shared,
+        stop: watch::Receiver<bool>,
+    ) -> JoinHandle<()> {
         thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {

@@ -122,7 +122,10 @@ fn judge_topic(handler: &Handler, place: &Place, purpose: Use, name: &str, topic
             findings.fault(place, Code::TopicForbidden, message, hint);
         }
         Ok(TopicDescription { allowed: None, .. }) => {
-            let message = format!("the broker does not tell whether tenant {tenant} may {} {what} {name}", operation.to_lowercase());
+            let message = format!(
+                "the broker does not tell whether tenant {tenant} may {} {what} {name}",
+                operation.to_lowercase()
+            );
             let hint = format!("see that its user has {operation} on the topic");
             findings.warning(place, Code::NotTold, message, hint);
         }

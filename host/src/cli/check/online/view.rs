@@ -31,8 +31,10 @@ pub(super) struct Topic {
 
 impl View {
     pub(super) fn of(inspector: &Inspector, subjects: &[Subject<'_>]) -> Result<Self, NoAnswer> {
-        let mut view = Self { topics: BTreeMap::new(), groups: BTreeMap::new(), names: Vec::new(), named: named(subjects) };
-        let routes = || subjects.iter().flat_map(|subject| subject.handler.routes.iter().map(|route| (subject.handler, route)));
+        let mut view =
+            Self { topics: BTreeMap::new(), groups: BTreeMap::new(), names: Vec::new(), named: named(subjects) };
+        let routes =
+            || subjects.iter().flat_map(|subject| subject.handler.routes.iter().map(|route| (subject.handler, route)));
         if routes().any(|(_, route)| matches!(route.topics, TopicSelector::Pattern { .. })) {
             view.names = inspector.topic_names()?.into_iter().map(Arc::from).collect();
         }
