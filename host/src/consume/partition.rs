@@ -301,3 +301,6 @@ impl Partition {
         stops.for_good.as_ref().or(stops.for_now.as_ref()).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;
