@@ -44,7 +44,8 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
         workers,
         pollers: machine::cores(),
         memory: calls,
-        invoke: sandbox(operator),
+        // Address space is reserved for as much as any tenant may have, and no more.
+        invoke: invoke::Settings { max_memory: largest.clamp(1 << 16, MAX_MEMORY), ..sandbox(operator) },
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
