@@ -13,6 +13,9 @@ mod folder;
 
 pub use component::ComponentFile;
 
+#[cfg(test)]
+mod tests;
+
 /// Asks whether a component can be run as a handler: a port, since only one room knows the WebAssembly runtime. The
 /// error is a sentence that says what was found.
 pub type Verify<'a> = &'a dyn Fn(&[u8]) -> Result<(), String>;
