@@ -1,9 +1,10 @@
 //! The bare call: one component called in a loop, every limit on, a fresh instance each time, no Kafka.
 //!
-//!     cargo bench --bench bare_call -- [COMPONENT] [--seconds N] [--in-flight N]
+//!     cargo bench --profile dev --bench bare_call -- [COMPONENT] [--seconds N] [--in-flight N]
 //!
 //! Prints calls per second and CPU per call for 1 thread and for 2, each with `--in-flight` calls side by side. Without
-//! a component, the café's handler of `guest-examples` is called.
+//! a component, the café's handler of `guest-examples` is called. The profile `dev` builds all dependencies optimised;
+//! without it, everything is built once more for a release.
 
 use std::process::ExitCode;
 use std::rc::Rc;

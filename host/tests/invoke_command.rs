@@ -51,10 +51,10 @@ fn programs_get_one_object() {
 #[test]
 fn a_failed_call_is_status_1_and_shows_the_error_reply() {
     for (path, status, message) in [
-        ("/trap", "502 Bad Gateway → ", "error: trap: trapped: wasm `unreachable` instruction executed"),
-        ("/no-response", "502 Bad Gateway → ", "error: no-response: the handler returned without a response"),
-        ("/spin", "504 Gateway Timeout → ", "error: deadline: computed for 1s without an end"),
-        ("/echo/{id}", "400 Bad Request → ", "error: invalid-request: "),
+        ("/trap", "502 Bad Gateway → ", "callgate: trap: trapped: wasm `unreachable` instruction executed"),
+        ("/no-response", "502 Bad Gateway → ", "callgate: no-response: the handler returned without a response"),
+        ("/spin", "504 Gateway Timeout → ", "callgate: deadline: computed for 1s without an end"),
+        ("/echo/{id}", "400 Bad Request → ", "callgate: invalid-request: "),
     ] {
         let output = invoke("mischief", &["--operation", &format!("POST {path}")]);
         assert_eq!(output.status.code(), Some(1), "{path}");

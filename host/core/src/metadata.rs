@@ -23,6 +23,9 @@ mod tests;
 /// The longest metadata, in bytes. A broker takes 4,095 by default (`offset.metadata.max.bytes` is 4,096).
 pub const MAX_BYTES: usize = 4000;
 
+/// The id of a topic that the broker does not tell, or that has none.
+pub const UNKNOWN_TOPIC: [u8; 16] = [0; 16];
+
 const PREFIX: &str = "callgate/1:";
 const GAPS: u8 = 0;
 const BITMAP: u8 = 1;
@@ -67,7 +70,7 @@ impl Ended {
 /// The metadata of one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// The topic's id as the broker gave it; zeros where it is not known.
+    /// The topic's id as the broker gave it, or [`UNKNOWN_TOPIC`].
     pub topic_id: [u8; 16],
     /// Counts the commits of the partition, over all assignments.
     pub sequence: u64,
@@ -95,7 +98,7 @@ impl Metadata {
     /// Reads the metadata that stands beside a committed offset.
     ///
     /// `None`, and so to be ignored: text of somebody else or of another version, corrupt text, a commit of another
-    /// offset (somebody has moved it since), or of a topic that was deleted and made again. Ids of zeros match any.
+    /// offset (somebody has moved it since), or of a topic that was deleted and made again. [`UNKNOWN_TOPIC`] matches any.
     pub fn decode(text: &[u8], topic_id: [u8; 16], offset: i64) -> Option<Self> {
         let raw = BASE64_STANDARD_NO_PAD.decode(text.strip_prefix(PREFIX.as_bytes())?).ok()?;
         let (rest, checksum) = raw.split_last_chunk::<CHECKSUM>()?;
@@ -106,8 +109,7 @@ impl Metadata {
         let (written_id, rest) = rest.split_first_chunk::<16>()?;
         let (sequence, rest) = rest.split_first_chunk::<8>()?;
         let (base, payload) = rest.split_first_chunk::<8>()?;
-        let known = |id: &[u8; 16]| *id != [0; 16];
-        if i64::from_be_bytes(*base) != offset || (known(written_id) && known(&topic_id) && *written_id != topic_id) {
+        if i64::from_be_bytes(*base) != offset || differ(*written_id, topic_id) {
             return None;
         }
         let ended = match form {
@@ -118,6 +120,18 @@ impl Metadata {
         };
         Some(Self { topic_id: *written_id, sequence: u64::from_be_bytes(*sequence), ended })
     }
+
+    /// Whether it was committed for another topic than the one with this id: an earlier one of the same name. To be
+    /// asked of metadata that was decoded without an id.
+    pub fn is_of_another_topic(&self, topic_id: [u8; 16]) -> bool {
+        differ(self.topic_id, topic_id)
+    }
+}
+
+/// Whether both ids are known and not the same.
+fn differ(one: [u8; 16], other: [u8; 16]) -> bool {
+    let known = |id| id != UNKNOWN_TOPIC;
+    known(one) && known(other) && one != other
 }
 
 /// Whether the metadata will hold these offsets and `offset`, which is above them, in whatever order they end.

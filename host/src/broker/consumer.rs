@@ -1,12 +1,13 @@
 //! A member of one consumer group: subscription, rebalances as events, the records of each partition, commits.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use callgate_core::metadata::UNKNOWN_TOPIC;
 use callgate_core::record::Record;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -16,6 +17,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::native;
+use super::native::describe::{Question, Refused};
 use super::settings::ClientSettings;
 use super::wake::Wake;
 
@@ -298,6 +300,28 @@ impl GroupQuestions {
         self.consumer()?
             .fetch_watermarks(&at.topic, at.partition, timeout)
             .map_err(|error| format!("cannot read the first and last offset of {at}: {error}"))
+    }
+
+    /// The ids of these topics, where the broker has and tells them: the embedded one does not, nor an old one, nor one
+    /// that forbids it. Two topics of the same name, one after the other, have different ids.
+    ///
+    /// # Errors
+    /// The broker's or the client's sentence; to be asked again.
+    pub fn topic_ids(&self, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
+        let consumer = self.consumer()?;
+        let question = Question::topics(consumer.client().native_client(), topics.iter().copied(), timeout)
+            .ok_or("the ids of topics cannot be asked for")?;
+        match question.answer(timeout) {
+            Some(Ok(answer)) => Ok(answer
+                .topics()
+                .into_iter()
+                .filter(|topic| topic.error.is_none() && topic.id != UNKNOWN_TOPIC)
+                .map(|topic| (Arc::from(topic.name), topic.id))
+                .collect()),
+            Some(Err(Refused { code: RDKafkaErrorCode::UnsupportedFeature, .. })) => Ok(BTreeMap::new()),
+            Some(Err(refused)) => Err(format!("cannot read the ids of topics: {}", refused.reason)),
+            None => Err("cannot read the ids of topics: no answer in time".to_owned()),
+        }
     }
 
     /// All topics and how many partitions each has; of one topic only, if one is named.

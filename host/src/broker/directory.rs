@@ -39,11 +39,13 @@ pub enum TopicProblem {
 }
 
 type Answer = Result<KnownTopic, TopicProblem>;
+/// Since when, and what: a topic, or the broker's refusal.
+type Remembered = (Instant, Result<KnownTopic, String>);
 type Question = (Arc<str>, oneshot::Sender<Answer>);
 
 /// One tenant's knowledge of topics, with its own credentials.
 pub struct Directory {
-    topics: RwLock<HashMap<Arc<str>, (Instant, Result<KnownTopic, String>)>>,
+    topics: RwLock<HashMap<Arc<str>, Remembered>>,
     // Questions wait for the broker, so they are asked on a thread of their own: only the lane that asks waits.
     questions: Mutex<mpsc::Sender<Question>>,
     admin: Admin,
@@ -53,7 +55,7 @@ impl Directory {
     /// A directory that asks through `producer`, and through an administrative client made when first needed.
     pub fn new<S: Shipment>(settings: &ClientSettings, producer: Arc<Producer<S>>) -> Arc<Self> {
         let (questions, asked) = mpsc::channel::<Question>();
-        let admin = Admin { settings: settings.clone(), client: Mutex::default() };
+        let admin = Admin::new(settings);
         let directory = Arc::new(Self { topics: RwLock::default(), questions: Mutex::new(questions), admin });
         let weak = Arc::downgrade(&directory);
         // The thread ends with the directory, whose sender is the only one.
@@ -97,6 +99,17 @@ impl Directory {
     /// fail batch after batch.
     pub fn refuse(&self, topic: &Arc<str>, reason: String) {
         self.remember(topic, Err(reason));
+    }
+
+    /// Whether the topic is there. Waits for the broker.
+    ///
+    /// # Errors
+    /// A sentence: what the broker said.
+    pub fn is_there(&self, topic: &Arc<str>) -> Result<(), String> {
+        match block_on(self.look_up(topic))? {
+            Ok(_) => Ok(()),
+            Err(TopicProblem::Refused(reason) | TopicProblem::NoAnswer(reason)) => Err(reason),
+        }
     }
 
     /// Forgets what is remembered of the topic: it may have been repaired.
@@ -154,15 +167,20 @@ fn block_on<T>(answer: impl Future<Output = T>) -> Result<T, String> {
 
 /// Makes a topic where it is missing. Waits for the broker.
 pub(super) fn create_topic(settings: &ClientSettings, topic: &str, partitions: i32) -> Result<bool, String> {
-    Admin { settings: settings.clone(), client: Mutex::default() }.create(topic, partitions)
+    Admin::new(settings).create(topic, partitions)
 }
 
-struct Admin {
+/// Administrative questions and orders, through a client that is made when first needed.
+pub(super) struct Admin {
     settings: ClientSettings,
     client: Mutex<Option<Arc<AdminClient<DefaultClientContext>>>>,
 }
 
 impl Admin {
+    pub(super) fn new(settings: &ClientSettings) -> Self {
+        Self { settings: settings.clone(), client: Mutex::default() }
+    }
+
     fn client(&self) -> Result<Arc<AdminClient<DefaultClientContext>>, String> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if client.is_none() {
@@ -177,7 +195,7 @@ impl Admin {
     }
 
     /// `max.message.bytes` of the topic, where it can be known. The embedded broker answers no such question.
-    fn max_message_bytes(&self, topic: &str) -> Option<usize> {
+    pub(super) fn max_message_bytes(&self, topic: &str) -> Option<usize> {
         if self.settings.embedded || self.settings.compresses() {
             return None;
         }
@@ -190,11 +208,20 @@ impl Admin {
 
     /// Whether it was made, rather than there already.
     fn create(&self, topic: &str, partitions: i32) -> Result<bool, String> {
+        self.create_with(topic, partitions, &Self::options())
+    }
+
+    /// Whether it could be made.
+    pub(super) fn may_create(&self, topic: &str, partitions: i32) -> Result<(), String> {
+        self.create_with(topic, partitions, &Self::options().validate_only(true)).map(|_| ())
+    }
+
+    fn create_with(&self, topic: &str, partitions: i32, options: &AdminOptions) -> Result<bool, String> {
         // -1: the broker's default replication.
         let wanted = [NewTopic::new(topic, partitions, TopicReplication::Fixed(-1))];
         let client = self.client()?;
         let answers =
-            block_on(client.create_topics(&wanted, &Self::options()))?.map_err(|error| error.to_string())?;
+            block_on(client.create_topics(&wanted, options))?.map_err(|error| error.to_string())?;
         match answers.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),

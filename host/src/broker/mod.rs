@@ -4,6 +4,7 @@
 mod consumer;
 mod directory;
 mod embedded;
+mod inspector;
 mod native;
 mod producer;
 mod requester;
@@ -15,6 +16,7 @@ pub use consumer::{
 };
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
+pub use inspector::{Allowed, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
 pub use settings::{ClientSettings, PropertyRefusal, check_property};

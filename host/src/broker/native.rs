@@ -4,8 +4,12 @@
 //! - Producing: the safe wrapper takes only UTF-8 header names, and a dead letter keeps the names it came with.
 //! - Offset metadata that another client wrote need not be UTF-8 either.
 //!
-//! All of the host's `unsafe` for Kafka stands in this file.
+//! - Asking: which topics and groups there are, and what this client may do with them, see [`describe`].
+//!
+//! All of the host's `unsafe` for Kafka stands in this file and in `native/describe.rs`.
 #![allow(unsafe_code)]
+
+pub(super) mod describe;
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};

@@ -5,7 +5,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 /// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSettings {
     /// `host:port`, comma-separated.
     pub bootstrap_servers: String,

@@ -6,14 +6,21 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::input::cache_dir;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found};
+use crate::invoke::{self, Compiler, HostError};
+use crate::pipeline::sandbox_settings;
 
 mod json;
+mod online;
 mod text;
 
-/// Reports all faults of the configuration, the manifests and the components, and lists every handler.
+use online::{Findings, Online};
+
+/// Reports all faults of the configuration, the manifests and the components, and lists every handler. With `--online`,
+/// asks the brokers too: which topics there are, what each tenant may do there, and what fits. Nothing is changed there.
 ///
 /// The exit status is 0 where nothing is wrong and 2 where something is.
 #[derive(Args, Debug)]
@@ -21,6 +28,9 @@ pub(super) struct Check {
     /// The operator's file.
     #[arg(long, value_name = "FILE", default_value = "callgate.toml")]
     config: PathBuf,
+    /// Ask the brokers about topics, authorisation and limits; takes up to some 10 s where none answers.
+    #[arg(long)]
+    online: bool,
     /// Text for people, or one JSON object a line.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -31,8 +41,21 @@ impl Check {
     pub(super) fn run(self) -> ExitCode {
         let OperatorRead { operator, faults } =
             Operator::read(&self.config, &Environment::of_this_process(), &check_property);
-        let deployment = operator.map(|operator| deploy::read(&operator, &|_| Ok(()))).unwrap_or_default();
-        let report = Report { faults, deployment };
+        let deployment = match operator.as_ref().map(read).transpose() {
+            Ok(deployment) => deployment.unwrap_or_default(),
+            Err(error) => {
+                eprintln!("error: components cannot be checked: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let mut report = Report { faults, deployment, online: None };
+        if self.online {
+            // Faulty settings have their defaults here, which are not for anybody's brokers.
+            match operator.filter(|_| report.faults.is_empty()) {
+                Some(operator) => report.online = Some(online::check(&operator, &report)),
+                None => eprintln!("the brokers are not asked while the operator's file has faults"),
+            }
+        }
         let mut stdout = io::stdout().lock();
         let printed = match self.format {
             Format::Text => text::print(&report, &mut stdout),
@@ -47,22 +70,48 @@ impl Check {
     }
 }
 
+/// Reads the deploy directory and compiles what is there, into the host's cache. A person who may not write to that one
+/// uses their own: what is wrong with a component does not depend on it.
+fn read(operator: &Operator) -> Result<Deployment, HostError> {
+    let settings = sandbox_settings(operator);
+    let compiler = Compiler::new(&settings)
+        .or_else(|_| Compiler::new(&invoke::Settings { cache_dir: cache_dir(), ..settings.clone() }))?;
+    Ok(deploy::read(operator, &|bytes| compiler.load(bytes).map(|_| ()).map_err(|error| error.to_string())))
+}
+
 /// What a check has found.
 struct Report {
     /// Faults of the operator's file.
     faults: Vec<Fault>,
     deployment: Deployment,
+    /// What the brokers say, where they were asked.
+    online: Option<Online>,
 }
 
 impl Report {
     /// The faults that belong to no handler, and then those of each handler.
     fn all_faults(&self) -> impl Iterator<Item = &Fault> {
         let of_handlers = self.deployment.handlers.iter().filter_map(|found| found.outcome.as_ref().err()).flatten();
-        self.common_faults().chain(of_handlers)
+        let online = self.online.iter().flat_map(Online::all_faults);
+        self.faults.iter().chain(&self.deployment.faults).chain(of_handlers).chain(online)
     }
 
     fn common_faults(&self) -> impl Iterator<Item = &Fault> {
-        self.faults.iter().chain(&self.deployment.faults)
+        let online = self.online.iter().flat_map(|online| &online.faults);
+        self.faults.iter().chain(&self.deployment.faults).chain(online)
+    }
+
+    fn findings(&self, found: &Found) -> Option<&Findings> {
+        self.online.as_ref()?.of(found)
+    }
+
+    /// One word on a handler; a sound one whose topics cannot be used is not ready.
+    fn status(&self, found: &Found) -> &'static str {
+        match &found.outcome {
+            Err(_) => "refused",
+            Ok(_) if self.findings(found).is_some_and(|findings| !findings.faults.is_empty()) => "unready",
+            Ok(_) => "ok",
+        }
     }
 
     fn summary(&self) -> String {
@@ -70,6 +119,10 @@ impl Report {
         let handlers = self.deployment.handlers.len();
         let refused = self.deployment.handlers.iter().filter(refused).count();
         let faults = self.all_faults().count();
-        format!("{}, {refused} refused, {}", counted(handlers, "handler"), counted(faults, "fault"))
+        let summary = format!("{}, {refused} refused, {}", counted(handlers, "handler"), counted(faults, "fault"));
+        match &self.online {
+            Some(online) => format!("{summary}, {}", counted(online.warnings(), "warning")),
+            None => summary,
+        }
     }
 }

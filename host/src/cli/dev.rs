@@ -144,7 +144,7 @@ fn operator(broker: &EmbeddedBroker, directory: &Path) -> anyhow::Result<Operato
     let path = |path: &Path| toml::Value::from(path.to_string_lossy().as_ref());
     let text = format!(
         "[kafka]\nbootstrap_servers = \"{}\"\n[deploy]\ndirectory = {}\ncache = {}\n\
-         [tenants.default]\ntopics = [\"*\"]\nreply_topics = [\"*\"]\n",
+         [tenants.default]\ntopics = [\"*\"]\nreply_topics = [\"*\"]\ncreate_dead_letter_topic = false\n",
         broker.bootstrap_servers(),
         path(&std::path::absolute(directory)?),
         path(&cache_dir()),

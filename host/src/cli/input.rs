@@ -34,11 +34,11 @@ pub(super) fn handler_name(component: &Path) -> String {
     if config::is_name(stem) { stem.to_owned() } else { "handler".to_owned() }
 }
 
-/// Where a person's compiled code is kept: `callgate` in the user's own cache folder.
+/// Where a person's compiled code is kept: `callgate/compiled` in the user's own cache folder.
 pub(super) fn cache_dir() -> PathBuf {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let user = rustix::process::geteuid().as_raw();
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .map_or_else(|| env::temp_dir().join(format!("callgate-{user}")), |cache| cache.join("callgate"))
+        .map_or_else(|| env::temp_dir().join(format!("callgate-{user}")), |cache| cache.join("callgate").join("compiled"))
 }

@@ -82,11 +82,11 @@ impl Invoke {
                 if let Some(reply) = reply
                     && let Err(error) = print_reply(&reply, self.format)
                 {
-                    eprintln!("error: the reply cannot be printed: {error}");
+                    eprintln!("callgate: the reply cannot be printed: {error}");
                     return ExitCode::FAILURE;
                 }
                 if let Some(failure) = &failure {
-                    eprintln!("error: {failure}");
+                    eprintln!("callgate: {failure}");
                     // The first line of a trap is what the message has said.
                     for frame in failure.trap.iter().flat_map(|trap| trap.lines().skip(1)) {
                         eprintln!("{frame}");
@@ -96,7 +96,7 @@ impl Invoke {
                 if failure.is_some() || (self.fail && is_error) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
             }
             Err(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("callgate: {error:#}");
                 ExitCode::from(WRONG_CONFIGURATION)
             }
         }

@@ -89,6 +89,22 @@ codes! {
     DigestMismatch = "deploy.digest-mismatch",
     /// The component cannot be run: not a component, or without the exports of a handler.
     ComponentRefused = "deploy.component-refused",
+    /// No broker answers.
+    BrokerUnreachable = "broker.unreachable",
+    /// The broker does not take a tenant's credentials.
+    BrokerCredentials = "broker.credentials",
+    /// A topic that a handler needs is not there.
+    TopicMissing = "broker.topic-missing",
+    /// A topic that a tenant may not read or write as its handler needs.
+    TopicForbidden = "broker.topic-forbidden",
+    /// A consumer group that a tenant may not join.
+    GroupForbidden = "broker.group-forbidden",
+    /// A topic takes smaller records than may be written to it (a warning).
+    TopicLimit = "broker.topic-limit",
+    /// A topic pattern that matches no topic now (a warning).
+    NoTopicMatches = "broker.no-topic-matches",
+    /// The broker does not tell what was to be checked (a warning).
+    NotTold = "broker.not-told",
 }
 
 impl fmt::Display for Code {

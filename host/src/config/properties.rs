@@ -31,6 +31,11 @@ impl Properties {
         Self(all)
     }
 
+    /// Where the first of them is written; `None` where there are none.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.0.values().map(|property| &property.place).min()
+    }
+
     fn get(&self, name: &str) -> Option<&Located<Secret>> {
         self.0.get(name)
     }

@@ -12,7 +12,7 @@ use callgate_core::offsets::Commit;
 use callgate_core::record::Record;
 
 use super::opening::{FirstStart, FirstStarts, Opened, Opening};
-use super::partition::{Bounds, Partition};
+use super::partition::{Beginning, Bounds, Partition};
 use super::status::GroupStatus;
 use super::watch::TopicWatch;
 use super::Intake;
@@ -54,13 +54,13 @@ struct Active {
     partition: Arc<Partition>,
     feed: PartitionFeed,
     // Taken from the feed, but not by the partition yet.
-    set_aside: VecDeque<Record>,
+    set_aside: VecDeque<Arc<Record>>,
     leaving: bool,
 }
 
 impl Active {
     /// Offers a record, in order behind those that were set aside.
-    fn offer(&mut self, record: Record, intake: &dyn Intake) {
+    fn offer(&mut self, record: Arc<Record>, intake: &dyn Intake) {
         if self.set_aside.is_empty() {
             match self.partition.offer(record) {
                 Ok(Some(lane)) => intake.start(self.partition.clone(), lane),
@@ -180,7 +180,11 @@ impl Group {
                     partition: record.coordinate.partition,
                 };
                 if let Some(active) = self.active.get_mut(&at).filter(|active| !active.leaving) {
-                    active.offer(record, &*self.intake);
+                    if active.partition.stop_reason().is_none() {
+                        active.offer(Arc::new(record), &*self.intake);
+                    } else {
+                        active.set_aside.push_back(Arc::new(record));
+                    }
                 }
             }
             GroupEvent::Committed(result) => self.commit_ended(result),
@@ -312,11 +316,13 @@ impl Group {
                 opened.at.clone(),
                 ordering,
                 self.epoch,
-                opened.position,
-                opened.metadata,
+                Beginning { topic_id: opened.topic_id, position: opened.position, metadata: opened.metadata },
                 bounds,
                 self.wake.clone(),
             ));
+            if opened.recreated {
+                stop_recreated(&self.settings.group_id, &partition);
+            }
             if opened.first {
                 first.push((partition.clone(), partition.first_commit()));
             }
@@ -423,7 +429,7 @@ impl Group {
             more |= active.feed.take(room, |result| results.push(result)) == room;
             for result in results {
                 match result {
-                    Ok(record) => active.offer(record, intake),
+                    Ok(record) => active.offer(Arc::new(record), intake),
                     Err(error) => feed_failed(&self.settings.group_id, &active.partition, error),
                 }
             }
@@ -508,6 +514,17 @@ fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
             "the broker reports an error for a partition; trying again"
         ),
     }
+}
+
+/// Whether to skip or to repeat the records of a topic that was made again is for a person to say.
+fn stop_recreated(group: &str, partition: &Partition) {
+    tracing::error!(
+        target: "callgate::consume", group, partition = %partition.at,
+        "the partition stops: its topic was deleted and made again since the group's last commit, so the committed \
+         offset says nothing about the records in it. Set the group's offset by hand (kafka-consumer-groups \
+         --reset-offsets) while no host runs, then start again"
+    );
+    partition.stop("the topic was deleted and made again".to_owned());
 }
 
 fn divided(bounds: Bounds, partitions: usize) -> Bounds {

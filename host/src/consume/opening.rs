@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use callgate_core::metadata::Metadata;
+use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
 
 use super::Intake;
 use crate::broker::{GroupConsumer, GroupQuestions, TopicPartition, Wake};
@@ -61,7 +61,11 @@ impl FirstStarts {
 pub(super) struct Opened {
     pub(super) at: TopicPartition,
     pub(super) position: i64,
+    /// As the broker gave it, or zeros.
+    pub(super) topic_id: [u8; 16],
     pub(super) metadata: Option<Metadata>,
+    /// The group's offset is one of a topic that was deleted and made again since: it says nothing about this one.
+    pub(super) recreated: bool,
     /// The group had no offset here: its first position is to be committed at once.
     pub(super) first: bool,
 }
@@ -125,7 +129,9 @@ fn ask(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    for topic in partitions.iter().map(|at| &at.topic).collect::<BTreeSet<_>>() {
+    let topics: BTreeSet<&Arc<str>> = partitions.iter().map(|at| &at.topic).collect();
+    let ids = questions.topic_ids(&topics.iter().map(|topic| &***topic).collect(), PATIENCE)?;
+    for topic in topics {
         let count = questions.topics(Some(topic), PATIENCE)?.get(topic).copied();
         if let (Some(at), Some(count)) = (partitions.iter().find(|at| at.topic == *topic), count) {
             intake.opened(at, count);
@@ -136,18 +142,20 @@ fn ask(
         .into_iter()
         .map(|committed| {
             let at = committed.at;
+            let topic_id = ids.get(&at.topic).copied().unwrap_or(UNKNOWN_TOPIC);
             let Some(position) = committed.offset else {
                 let (first, end) = questions.bounds(&at, PATIENCE)?;
                 let from_end = first_starts.policy == FirstStart::Latest
                     && first_starts.partitions.get().is_some_and(|known| known.contains(&at));
                 let position = if from_end { end } else { first };
-                return Ok(Opened { at, position, metadata: None, first: true });
+                return Ok(Opened { at, position, topic_id, metadata: None, recreated: false, first: true });
             };
             let metadata = committed
                 .metadata
                 .filter(|text| !text.is_empty())
-                .and_then(|text| Metadata::decode(text.as_bytes(), [0; 16], position));
-            Ok(Opened { at, position, metadata, first: false })
+                .and_then(|text| Metadata::decode(text.as_bytes(), UNKNOWN_TOPIC, position));
+            let recreated = metadata.as_ref().is_some_and(|metadata| metadata.is_of_another_topic(topic_id));
+            Ok(Opened { at, position, topic_id, metadata, recreated, first: false })
         })
         .collect()
 }

@@ -80,6 +80,7 @@ struct State {
 pub struct Partition {
     /// Which partition.
     pub at: TopicPartition,
+    topic_id: [u8; 16],
     ordering: Ordering,
     state: Mutex<State>,
     fenced: AtomicBool,
@@ -88,17 +89,28 @@ pub struct Partition {
     wake: Arc<Wake>,
 }
 
+/// With what a partition is taken up.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The topic's id, or zeros.
+    pub topic_id: [u8; 16],
+    /// The first offset to take in.
+    pub position: i64,
+    /// What the group has committed beside it, if anything: which records have ended above it.
+    pub metadata: Option<Metadata>,
+}
+
 impl Partition {
-    /// A partition taken up at `position`, with what `metadata` says has ended above it.
+    /// A partition taken up, in the assignment that `epoch` numbers.
     pub fn new(
         at: TopicPartition,
         ordering: Ordering,
         epoch: u64,
-        position: i64,
-        metadata: Option<Metadata>,
+        beginning: Beginning,
         bounds: Bounds,
         wake: Arc<Wake>,
     ) -> Self {
+        let Beginning { topic_id, position, metadata } = beginning;
         let (sequence, ended) = metadata.map_or_else(Default::default, |known| (known.sequence, known.ended));
         let state = State {
             lanes: Lanes::new(),
@@ -112,6 +124,7 @@ impl Partition {
         };
         Self {
             at,
+            topic_id,
             ordering,
             state: Mutex::new(state),
             fenced: AtomicBool::new(false),
@@ -147,7 +160,7 @@ impl Partition {
     /// # Errors
     /// The record comes back: the metadata of a commit could not describe its end beside those of the others. There is
     /// room again when some have ended.
-    pub fn offer(&self, record: Record) -> Result<Option<LaneId>, Record> {
+    pub fn offer(&self, record: Arc<Record>) -> Result<Option<LaneId>, Arc<Record>> {
         let mut state = self.state();
         if !state.offsets.takes(record.coordinate.offset) {
             return Err(record);
@@ -158,7 +171,7 @@ impl Partition {
         state.records += 1;
         state.bytes += size;
         let key = record.key.clone();
-        let held = Held { record: Arc::new(record), ticket, size };
+        let held = Held { record, ticket, size };
         Ok(state.lanes.admit(self.ordering, key.as_ref(), held, size))
     }
 
@@ -191,7 +204,7 @@ impl Partition {
         let mut state = self.state();
         state.offsets.dirty().then(|| {
             state.sequence += 1;
-            state.offsets.snapshot(TOPIC_ID_UNKNOWN, state.sequence)
+            state.offsets.snapshot(self.topic_id, state.sequence)
         })
     }
 
@@ -199,7 +212,7 @@ impl Partition {
     pub fn first_commit(&self) -> Commit {
         let mut state = self.state();
         state.sequence += 1;
-        state.offsets.snapshot(TOPIC_ID_UNKNOWN, state.sequence)
+        state.offsets.snapshot(self.topic_id, state.sequence)
     }
 
     /// That commit counted.
@@ -268,6 +281,3 @@ impl Partition {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
-
-/// The client does not tell topic ids, so metadata is bound to its topic by name and offset only.
-const TOPIC_ID_UNKNOWN: [u8; 16] = [0; 16];

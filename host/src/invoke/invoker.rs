@@ -19,6 +19,7 @@ use super::artifact::Artifact;
 use super::body::{self, Collector, Outparam};
 use super::guest::Guest;
 use super::meter::{Meter, Metered};
+use super::turns::Turns;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, engine, load, outcome};
 
@@ -34,6 +35,7 @@ pub struct Invoker {
     linker: Linker<Guest>,
     loaded: RefCell<Loaded>,
     watch: Watch,
+    turns: Arc<Turns>,
     slots: usize,
 }
 
@@ -54,7 +56,14 @@ impl Invoker {
         let engine = engine::running(settings).map_err(fault)?;
         let linker = Guest::linker(&engine).map_err(fault)?;
         let watch = watchdog.watch(&engine);
-        Ok(Self { engine, linker, loaded: RefCell::default(), watch, slots: settings.slots as usize })
+        Ok(Self {
+            engine,
+            linker,
+            loaded: RefCell::default(),
+            watch,
+            turns: Arc::default(),
+            slots: settings.slots as usize,
+        })
     }
 
     /// Calls a handler with one request, in a fresh instance. The request's URI names scheme, authority and path.
@@ -78,7 +87,7 @@ impl Invoker {
         }
         let _ongoing = self.watch.begin_call();
         let component = self.component(&callable.artifact)?;
-        let meter = Arc::new(Meter::start(limits));
+        let meter = Arc::new(Meter::start(limits, self.turns.clone()));
         let mut store = Guest::store(&self.engine, callable, limits, meter.clone());
         let outparam = Outparam::default();
         let mut response = Collector::new(outparam.clone(), limits);

@@ -1,10 +1,10 @@
 //! The time of one call: what it may take, what it has taken, and the future that ends it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use callgate_core::limits::CallLimits;
@@ -12,6 +12,7 @@ use futures::task::AtomicWaker;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::UpdateDeadline;
 
+use super::turns::Turns;
 use super::watchdog::{Alarm, Watch};
 
 /// Which of its times a call has used up.
@@ -31,6 +32,7 @@ pub(super) enum Overrun {
 pub(super) struct Meter {
     deadline: Instant,
     max_cpu: Duration,
+    turns: Arc<Turns>,
     expired: AtomicBool,
     waker: AtomicWaker,
     // Nanoseconds of the thread's clock. Read and written by the call's own worker only; atomic since the store that
@@ -41,11 +43,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Starts the clocks.
-    pub(super) fn start(limits: &CallLimits) -> Self {
+    /// Starts the clocks of a call that takes turns with the others of its worker.
+    pub(super) fn start(limits: &CallLimits, turns: Arc<Turns>) -> Self {
         Self {
             deadline: Instant::now() + limits.deadline,
             max_cpu: limits.max_cpu,
+            turns,
             expired: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             long: AtomicBool::new(false),
@@ -60,8 +63,13 @@ impl Meter {
         self.waker.wake();
     }
 
-    /// The guest has computed for another tick: it ends here, or gives way to its neighbours.
-    pub(super) fn tick(&self) -> Result<UpdateDeadline, Overrun> {
+    /// The call can go on.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// The guest has computed for another tick: it ends here, or gives way until it is its turn again.
+    pub(super) fn tick(self: &Arc<Self>) -> Result<UpdateDeadline, Overrun> {
         if Instant::now() >= self.deadline {
             return Err(Overrun::Deadline);
         }
@@ -73,7 +81,10 @@ impl Meter {
         if Duration::from_nanos(self.used.load(Relaxed) + now - self.resumed.load(Relaxed)) >= self.max_cpu {
             return Err(Overrun::Cpu);
         }
-        Ok(UpdateDeadline::Yield(1))
+        self.turns.queue(self.clone());
+        let call = self.clone();
+        let turn = poll_fn(move |_| if call.turns.has(&call) { Poll::Ready(()) } else { Poll::Pending });
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn)))
     }
 
     fn resume(&self) -> Result<(), Overrun> {
@@ -81,20 +92,18 @@ impl Meter {
             return Err(Overrun::Deadline);
         }
         if self.long.load(Relaxed) {
-            if Instant::now() >= self.deadline {
-                return Err(Overrun::Deadline);
-            }
             self.resumed.store(thread_cpu_time(), Relaxed);
         }
         Ok(())
     }
 
-    fn suspend(&self, waker: &std::task::Waker) {
+    fn suspend(self: &Arc<Self>, waker: &Waker, had_turn: bool) {
+        self.waker.register(waker);
         if self.long.load(Relaxed) {
             let slice = thread_cpu_time() - self.resumed.load(Relaxed);
             self.used.store(self.used.load(Relaxed) + slice, Relaxed);
+            self.turns.pass(had_turn, self);
         }
-        self.waker.register(waker);
     }
 }
 
@@ -126,13 +135,22 @@ impl<F: Future> Future for Metered<'_, F> {
         if let Err(overrun) = this.meter.resume() {
             return Poll::Ready(Err(overrun));
         }
+        let had_turn = this.meter.long.load(Relaxed) && this.meter.turns.has(&this.meter);
         if let Poll::Ready(output) = this.call.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        this.meter.suspend(cx.waker());
+        this.meter.suspend(cx.waker(), had_turn);
         if this.alarm.is_none() {
             this.alarm = Some(this.watch.set_alarm(this.meter.deadline, this.meter.clone()));
         }
         Poll::Pending
+    }
+}
+
+impl<F> Drop for Metered<'_, F> {
+    fn drop(&mut self) {
+        if self.meter.long.load(Relaxed) {
+            self.meter.turns.leave(&self.meter);
+        }
     }
 }

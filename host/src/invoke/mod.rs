@@ -8,8 +8,9 @@
 //! # A worker's runtime
 //!
 //! The future of a call is not `Send`: it stays with its worker, and many of them run there side by side. A guest that
-//! computes gives way to its neighbours at every tick of the watchdog (about 1 ms); one that waits is woken by the
-//! watchdog when its time is up. Such a wake comes from another thread. A runtime that looks at those only now and
+//! computes gives way to its neighbours at every tick of the watchdog (about 1 ms), and those that compute for long take
+//! turns, so that a short call never waits for more than one of them. A guest that waits is woken by the watchdog when
+//! its time is up. Such a wake comes from another thread. A runtime that looks at those only now and
 //! then, as tokio's does by default, would serve them tens of ticks late while a neighbour computes, so [`runtime`]
 //! builds one that looks every time.
 
@@ -26,6 +27,7 @@ mod load;
 mod memory;
 mod meter;
 mod outcome;
+mod turns;
 mod watchdog;
 
 #[cfg(test)]

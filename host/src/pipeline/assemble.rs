@@ -109,16 +109,21 @@ impl<'a> Assembler<'a> {
     }
 }
 
+/// How a tenant reaches the brokers: as the operator says, with its own properties in front.
+pub fn client_settings(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> ClientSettings {
+    let properties = operator.kafka.properties.overlaid_with(&tenant.settings.properties);
+    ClientSettings {
+        bootstrap_servers: operator.kafka.bootstrap_servers.clone(),
+        properties: properties.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())).collect(),
+        embedded: brokers == Brokers::Embedded,
+    }
+}
+
 fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> Tenant {
     let settings = &tenant.settings;
-    let properties = operator.kafka.properties.overlaid_with(&settings.properties);
     Tenant {
         name: tenant.name.clone(),
-        client: ClientSettings {
-            bootstrap_servers: operator.kafka.bootstrap_servers.clone(),
-            properties: properties.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())).collect(),
-            embedded: brokers == Brokers::Embedded,
-        },
+        client: client_settings(operator, tenant, brokers),
         reply: tenant.reply.clone(),
         dead_letter: settings.dead_letter.clone(),
         create_dead_letter_topic: settings.create_dead_letter_topic,

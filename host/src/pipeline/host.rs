@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use callgate_core::dead_letter::{DeadLetterPolicy, dead_letter_topic};
 use callgate_core::order::{LaneId, Ordering};
 use tokio::sync::{Semaphore, watch};
 
@@ -204,7 +205,7 @@ impl Host {
 struct GroupIntake {
     group_id: String,
     create_dead_letter_topic: bool,
-    dead_letter: callgate_core::dead_letter::DeadLetterPolicy,
+    dead_letter: DeadLetterPolicy,
     routes: Arc<Routes>,
     jobs: Arc<Jobs>,
     settlement: Arc<AtLeastOnce<RecordUnit>>,
@@ -220,16 +221,20 @@ impl Intake for GroupIntake {
     }
 
     fn opened(&self, at: &TopicPartition, partitions: i32) {
-        let topic = callgate_core::dead_letter::dead_letter_topic(&at.topic, &self.dead_letter);
-        if self.create_dead_letter_topic {
-            match self.settlement.directory().ensure(&topic, partitions) {
-                Ok(true) => tracing::info!(target: "callgate::pipeline", %topic, partitions, "made the dead-letter topic"),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(
-                    target: "callgate::pipeline", group = self.group_id, %topic, error,
-                    "the dead-letter topic cannot be made; if it is missing, the first dead letter stops its partition"
-                ),
-            }
+        let topic = dead_letter_topic(&at.topic, &self.dead_letter);
+        let directory = self.settlement.directory();
+        let there = if self.create_dead_letter_topic {
+            directory.ensure(&topic, partitions)
+        } else {
+            directory.is_there(&topic).map(|()| false)
+        };
+        match there {
+            Ok(true) => tracing::info!(target: "callgate::pipeline", %topic, partitions, "made the dead-letter topic"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                target: "callgate::pipeline", group = self.group_id, %topic, error,
+                "the dead-letter topic is not there, and is not made; the first dead letter will stop its partition"
+            ),
         }
     }
 

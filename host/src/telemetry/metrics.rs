@@ -57,8 +57,10 @@ pub struct Metrics {
     rebalances: Family<GroupLabels, Gauge>,
     failed_commits: Family<GroupLabels, Gauge>,
     // By tenant and handler, so that a record needs no label to be built.
-    handlers: RwLock<HashMap<Arc<str>, HashMap<Arc<str>, Arc<HandlerMetrics>>>>,
+    handlers: RwLock<ByHandler>,
 }
+
+type ByHandler = HashMap<Arc<str>, HashMap<Arc<str>, Arc<HandlerMetrics>>>;
 
 /// One handler's, with the labels resolved.
 struct HandlerMetrics {

@@ -45,7 +45,16 @@ fn text_of_others_is_ignored() {
     assert!(Metadata::decode(ours.as_bytes(), TOPIC, 5).is_some());
     assert_eq!(Metadata::decode(ours.as_bytes(), TOPIC, 6), None, "the offset was moved by hand");
     assert_eq!(Metadata::decode(ours.as_bytes(), [8; 16], 5), None, "the topic was made again");
-    assert!(Metadata::decode(ours.as_bytes(), [0; 16], 5).is_some(), "a broker without topic ids");
+    assert!(Metadata::decode(ours.as_bytes(), UNKNOWN_TOPIC, 5).is_some(), "a broker without topic ids");
+}
+
+#[test]
+fn a_topic_that_was_made_again_is_noticed() {
+    let of = |topic_id| Metadata { topic_id, sequence: 1, ended: Ended::none() };
+    assert!(of(TOPIC).is_of_another_topic([8; 16]));
+    assert!(!of(TOPIC).is_of_another_topic(TOPIC));
+    assert!(!of(TOPIC).is_of_another_topic(UNKNOWN_TOPIC), "a broker without topic ids");
+    assert!(!of(UNKNOWN_TOPIC).is_of_another_topic(TOPIC), "committed without one");
 }
 
 #[test]

@@ -15,16 +15,24 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{line}")?;
     }
     for found in &report.deployment.handlers {
-        writeln!(out, "{}", found_object(found))?;
+        writeln!(out, "{}", found_object(report, found))?;
     }
     Ok(())
 }
 
-fn found_object(found: &Found) -> Value {
+fn found_object(report: &Report, found: &Found) -> Value {
     let mut object = match &found.outcome {
         Ok(handler) => handler_object(handler),
-        Err(faults) => json!({ "status": "refused", "faults": faults.iter().map(fault_object).collect::<Vec<_>>() }),
+        Err(faults) => json!({ "faults": fault_objects(faults) }),
     };
+    if let Some(findings) = report.findings(found) {
+        object["faults"] = fault_objects(&findings.faults);
+        object["warnings"] = fault_objects(&findings.warnings);
+        for (index, count) in findings.topics.iter().enumerate() {
+            object["routes"][index]["topics_now"] = (*count).into();
+        }
+    }
+    object["status"] = report.status(found).into();
     object["kind"] = "handler".into();
     object["tenant"] = (*found.tenant).into();
     object["handler"] = (*found.name).into();
@@ -34,7 +42,6 @@ fn found_object(found: &Found) -> Value {
 fn handler_object(handler: &Handler) -> Value {
     let settings = &handler.tenant.settings;
     json!({
-        "status": "ok",
         "component": handler.component.path.to_string_lossy(),
         "digest": *handler.component.digest,
         "group": *handler.group,
@@ -59,6 +66,10 @@ fn route_object(HandlerRoute { topics, route, .. }: &HandlerRoute) -> Value {
         "attempts": route.retry.attempts,
         "max_in_flight": route.max_in_flight,
     })
+}
+
+fn fault_objects(faults: &[Fault]) -> Value {
+    faults.iter().map(fault_object).collect()
 }
 
 fn fault_object(fault: &Fault) -> Value {

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::Report;
+use super::online::Findings;
+use super::{Report, counted};
 use crate::config::{Bytes, HandlerRoute, Quantity};
 use crate::deploy::Handler;
 
@@ -11,21 +12,34 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{fault}")?;
     }
     for found in &report.deployment.handlers {
+        writeln!(out, "{}/{} {}", found.tenant, found.name, report.status(found))?;
         match &found.outcome {
             Ok(handler) => print_handler(handler, out)?,
             Err(faults) => {
-                writeln!(out, "{}/{} refused", found.tenant, found.name)?;
                 for fault in faults {
                     writeln!(out, "  {fault}")?;
                 }
             }
         }
+        if let Some(findings) = report.findings(found) {
+            print_findings(findings, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_findings(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "  at the brokers {} now", counted(findings.topics.iter().sum(), "topic"))?;
+    for fault in &findings.faults {
+        writeln!(out, "  {fault}")?;
+    }
+    for warning in &findings.warnings {
+        writeln!(out, "  warning: {warning}")?;
     }
     Ok(())
 }
 
 fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}/{} ok", handler.tenant.name, handler.name)?;
     writeln!(out, "  component {} {}", handler.component.path.display(), handler.component.digest)?;
     writeln!(out, "  group {}", handler.group)?;
     for HandlerRoute { topics, route, .. } in &handler.routes {

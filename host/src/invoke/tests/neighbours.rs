@@ -106,3 +106,30 @@ fn resident_bytes() -> usize {
     let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
     pages * rustix::param::page_size()
 }
+
+#[test]
+fn a_short_call_waits_for_one_long_call_and_not_for_all() {
+    on_a_worker(async {
+        let invoker = invoker();
+        let limits = CallLimits { deadline: Duration::from_secs(2), max_cpu: Duration::from_secs(60), ..LIMITS };
+        let spinning: Vec<_> = (0..64)
+            .map(|_| {
+                let invoker = invoker.clone();
+                tokio::task::spawn_local(async move { failure(&invoker, "/spin", &limits).await })
+            })
+            .collect();
+        // Each of them has computed for a tick, and is long from now on.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let began = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(invoker.call(&COFFEE, order(), &LIMITS).await.expect("a response").status(), 201);
+            tokio::task::yield_now().await;
+        }
+        // Behind all of them in turn it would be 20 rounds of 64 ticks.
+        let waited = began.elapsed();
+        assert!(waited < Duration::from_millis(640), "{waited:?}");
+        for call in spinning {
+            assert_eq!(call.await.expect("a task").reason, Reason::Deadline);
+        }
+    });
+}

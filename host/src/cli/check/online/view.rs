@@ -1,0 +1,126 @@
+//! All that is asked of the brokers about the handlers of one client set, so that it can be judged at leisure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use callgate_core::dead_letter::dead_letter_topic;
+use callgate_core::route::TopicSelector;
+
+use super::Subject;
+use crate::broker::{Allowed, Inspector, NoAnswer, NotDescribed, TopicDescription};
+use crate::config::{HandlerRoute, Tenant};
+use crate::deploy::Handler;
+
+/// What the brokers say.
+pub(super) struct View {
+    topics: BTreeMap<Arc<str>, Topic>,
+    groups: BTreeMap<Arc<str>, Result<Option<Allowed>, NotDescribed>>,
+    /// The names of all topics, and those that routes name, by group: a pattern does not get these.
+    names: Vec<Arc<str>>,
+    named: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+}
+
+/// A topic that some handler needs.
+pub(super) struct Topic {
+    pub(super) description: Result<TopicDescription, NotDescribed>,
+    /// The largest batch it takes, bytes, where that can be known.
+    pub(super) max_message_bytes: Option<usize>,
+    /// Where it is missing and the host would make it: whether that is allowed.
+    pub(super) creation: Option<Result<(), String>>,
+}
+
+impl View {
+    pub(super) fn of(inspector: &Inspector, subjects: &[Subject<'_>]) -> Result<Self, NoAnswer> {
+        let mut view = Self { topics: BTreeMap::new(), groups: BTreeMap::new(), names: Vec::new(), named: named(subjects) };
+        let routes = || subjects.iter().flat_map(|subject| subject.handler.routes.iter().map(|route| (subject.handler, route)));
+        if routes().any(|(_, route)| matches!(route.topics, TopicSelector::Pattern { .. })) {
+            view.names = inspector.topic_names()?.into_iter().map(Arc::from).collect();
+        }
+        let mut dead_letters: BTreeMap<Arc<str>, (&Tenant, Arc<str>)> = BTreeMap::new();
+        let mut wanted: BTreeSet<Arc<str>> = BTreeSet::new();
+        for (handler, route) in routes() {
+            for topic in view.sources(handler, route) {
+                let letters = dead_letter_topic(&topic, &handler.tenant.settings.dead_letter);
+                wanted.extend([topic.clone(), letters.clone()]);
+                dead_letters.insert(letters, (&handler.tenant, topic));
+            }
+            wanted.extend(route.route.reply_to.clone());
+        }
+        view.describe(inspector, &wanted)?;
+        view.try_to_create(inspector, &dead_letters);
+        for Subject { handler, .. } in subjects {
+            if !view.groups.contains_key(&handler.group) {
+                view.groups.insert(handler.group.clone(), inspector.group(&handler.group)?);
+            }
+        }
+        Ok(view)
+    }
+
+    fn describe(&mut self, inspector: &Inspector, wanted: &BTreeSet<Arc<str>>) -> Result<(), NoAnswer> {
+        let mut described: BTreeMap<_, _> = inspector.topics(wanted.iter().map(|name| &**name))?.into_iter().collect();
+        for name in wanted {
+            let description = described
+                .remove(&**name)
+                .unwrap_or_else(|| Err(NotDescribed::Other("the broker left it out of its answer".to_owned())));
+            let max_message_bytes = description.as_ref().ok().and_then(|_| inspector.max_message_bytes(name));
+            self.topics.insert(name.clone(), Topic { description, max_message_bytes, creation: None });
+        }
+        Ok(())
+    }
+
+    /// Dead-letter topics are made with the partitions of a source, whose name stands beside each.
+    fn try_to_create(&mut self, inspector: &Inspector, dead_letters: &BTreeMap<Arc<str>, (&Tenant, Arc<str>)>) {
+        for (name, (tenant, source)) in dead_letters {
+            let partitions = |topic: &Topic| topic.description.as_ref().map_or(1, |known| known.partitions);
+            let partitions = self.topics.get(source).map_or(1, partitions);
+            if let Some(topic) = self.topics.get_mut(name)
+                && topic.description == Err(NotDescribed::Missing)
+                && tenant.settings.create_dead_letter_topic
+            {
+                topic.creation = Some(inspector.may_create(name, partitions));
+            }
+        }
+    }
+
+    pub(super) fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(name)
+    }
+
+    pub(super) fn group(&self, name: &str) -> Option<&Result<Option<Allowed>, NotDescribed>> {
+        self.groups.get(name)
+    }
+
+    /// The topics whose records a route gets: the one it names, or those that match its pattern now.
+    pub(super) fn sources(&self, handler: &Handler, route: &HandlerRoute) -> Vec<Arc<str>> {
+        let TopicSelector::Topic(topic) = &route.topics else {
+            let named = self.named.get(&handler.group);
+            let free = |name: &&Arc<str>| !named.is_some_and(|named| named.contains(*name));
+            let gets = |name: &&Arc<str>| route.topics.matches(name) && may_match(handler, name);
+            return self.names.iter().filter(gets).filter(free).cloned().collect();
+        };
+        vec![topic.clone()]
+    }
+}
+
+fn named(subjects: &[Subject<'_>]) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let mut named: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+    for Subject { handler, .. } in subjects {
+        let topics = handler.routes.iter().filter_map(|route| match &route.topics {
+            TopicSelector::Topic(topic) => Some(topic.clone()),
+            TopicSelector::Pattern { .. } => None,
+        });
+        named.entry(handler.group.clone()).or_default().extend(topics);
+    }
+    named
+}
+
+/// Whether the topic is one that the tenant may consume, and takes neither its dead letters nor fixed replies.
+fn may_match(handler: &Handler, topic: &str) -> bool {
+    let tenant = &handler.tenant;
+    let takes_dead_letters = match &tenant.settings.dead_letter.topic {
+        Some(letters) => **letters == *topic,
+        None => topic.ends_with("-dlt"),
+    };
+    let takes_replies = handler.routes.iter().any(|route| route.route.reply_to.as_deref() == Some(topic));
+    tenant.topics.allows(topic) && !takes_dead_letters && !takes_replies
+}
