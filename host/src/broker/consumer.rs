@@ -135,6 +135,7 @@ impl ConsumerContext for Context {
 pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Context>>,
     wake: Arc<Wake>,
+    embedded: bool,
 }
 
 impl GroupConsumer {
@@ -149,13 +150,11 @@ impl GroupConsumer {
         wake: Arc<Wake>,
     ) -> Result<Self, String> {
         let context = Context { events: Mutex::default(), closing: AtomicBool::new(false) };
-        let mut consumer: BaseConsumer<Context> = settings
-            .consumer(group_id, instance_id)
-            .create_with_context(context)
-            .map_err(|error| error.to_string())?;
+        let mut consumer: BaseConsumer<Context> =
+            settings.consumer(group_id, instance_id).create_with_context(context).map_err(|error| error.to_string())?;
         let bell = wake.clone();
         consumer.set_nonempty_callback(move || bell.wake());
-        Ok(Self { consumer: Arc::new(consumer), wake })
+        Ok(Self { consumer: Arc::new(consumer), wake, embedded: settings.embedded })
     }
 
     /// Subscribes to these topics, by name, instead of those before.
@@ -234,7 +233,7 @@ impl GroupConsumer {
 
     /// What may be asked on another thread, since it waits for the broker.
     pub fn questions(&self) -> GroupQuestions {
-        GroupQuestions { consumer: Arc::downgrade(&self.consumer) }
+        GroupQuestions { consumer: Arc::downgrade(&self.consumer), embedded: self.embedded }
     }
 
     /// Leaves the group (a static member does not) and waits at most `timeout` for it.
@@ -255,6 +254,7 @@ impl GroupConsumer {
 /// client alive: once it is closed, there is no answer.
 pub struct GroupQuestions {
     consumer: Weak<BaseConsumer<Context>>,
+    embedded: bool,
 }
 
 impl GroupQuestions {
@@ -307,7 +307,15 @@ impl GroupQuestions {
     ///
     /// # Errors
     /// The broker's or the client's sentence; to be asked again.
-    pub fn topic_ids(&self, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
+    pub fn topic_ids(
+        &self,
+        topics: &BTreeSet<&str>,
+        timeout: Duration,
+    ) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
+        if self.embedded {
+            // The embedded broker answers no such question.
+            return Ok(BTreeMap::new());
+        }
         let consumer = self.consumer()?;
         let question = Question::topics(consumer.client().native_client(), topics.iter().copied(), timeout)
             .ok_or("the ids of topics cannot be asked for")?;

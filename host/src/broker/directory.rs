@@ -220,8 +220,7 @@ impl Admin {
         // -1: the broker's default replication.
         let wanted = [NewTopic::new(topic, partitions, TopicReplication::Fixed(-1))];
         let client = self.client()?;
-        let answers =
-            block_on(client.create_topics(&wanted, options))?.map_err(|error| error.to_string())?;
+        let answers = block_on(client.create_topics(&wanted, options))?.map_err(|error| error.to_string())?;
         match answers.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),

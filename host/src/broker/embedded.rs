@@ -3,8 +3,8 @@
 //! It speaks Kafka's protocol on a port of 127.0.0.1, so other clients can join. It is no place for data: a partition
 //! keeps about 5 MiB and forgets the rest, and all is gone when the process ends.
 
-use rdkafka::producer::DefaultProducerContext;
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 
 /// A broker of one node that lives as long as this value.
 pub struct EmbeddedBroker {

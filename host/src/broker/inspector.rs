@@ -18,6 +18,10 @@ use super::settings::ClientSettings;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How often the client is asked for its errors while it waits for an answer.
 const POLL: Duration = Duration::from_millis(50);
+/// The safe wrapper has one call for the names of all topics, and it cannot be interrupted.
+const SLICE: Duration = Duration::from_secs(2);
+/// What the client has to say of its connections is there by now, and taken in this time.
+const LISTEN: Duration = Duration::from_millis(2);
 
 /// A topic as the broker describes it to this client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,26 +115,28 @@ impl Inspector {
         let described = self.wait(question)?.topics().into_iter().map(|topic| {
             let description = match topic.error {
                 Some(code) => Err(code.into()),
-                None => Ok(TopicDescription {
-                    partitions: topic.partitions,
-                    allowed: Allowed::of(topic.operations),
-                }),
+                None => Ok(TopicDescription { partitions: topic.partitions, allowed: Allowed::of(topic.operations) }),
             };
             (topic.name, description)
         });
         Ok(described.collect())
     }
 
-    /// What this client may do with a consumer group. One that nobody has joined yet may be [`NotDescribed::Missing`].
+    /// What this client may do with a consumer group; `None` where the broker does not tell.
     ///
     /// # Errors
-    /// [`NoAnswer`].
-    pub fn group(&self, name: &str) -> Result<Result<Option<Allowed>, NotDescribed>, NoAnswer> {
+    /// A group that nobody has joined yet may be [`NotDescribed::Missing`]. Its coordinator may give no answer at all.
+    pub fn group(&self, name: &str) -> Result<Option<Allowed>, NotDescribed> {
         let question = Question::group(self.client.client().native_client(), name, PATIENCE);
-        Ok(match self.wait(question)?.group() {
-            Some(group) => group.error.map_or_else(|| Ok(Allowed::of(group.operations)), |code| Err(code.into())),
-            None => Err(NotDescribed::Other("the broker left it out of its answer".to_owned())),
-        })
+        match self.wait(question) {
+            Ok(answer) => match answer.group() {
+                Some(group) => group.error.map_or_else(|| Ok(Allowed::of(group.operations)), |code| Err(code.into())),
+                None => Err(NotDescribed::Other("the broker left it out of its answer".to_owned())),
+            },
+            Err(NoAnswer::Credentials(reason) | NoAnswer::Unreachable(reason) | NoAnswer::Refused(reason)) => {
+                Err(NotDescribed::Other(reason))
+            }
+        }
     }
 
     /// The names of all topics that this client may know of.
@@ -138,9 +144,17 @@ impl Inspector {
     /// # Errors
     /// [`NoAnswer`].
     pub fn topic_names(&self) -> Result<Vec<String>, NoAnswer> {
-        match self.client.client().fetch_metadata(None, PATIENCE) {
-            Ok(metadata) => Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()),
-            Err(error) => Err(self.no_answer(error.rdkafka_error_code(), error.to_string())),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.client.client().fetch_metadata(None, SLICE) {
+                Ok(metadata) => return Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()),
+                Err(error) => {
+                    self.client.poll(LISTEN);
+                    if self.client.context().is_hopeless() || Instant::now() >= deadline {
+                        return Err(self.no_answer(None, error.to_string()));
+                    }
+                }
+            }
         }
     }
 
@@ -164,23 +178,21 @@ impl Inspector {
         let deadline = Instant::now() + PATIENCE + 2 * POLL;
         loop {
             let answer = question.answer(POLL);
-            self.client.poll(Duration::ZERO);
             match answer {
                 Some(Ok(answer)) => return Ok(answer),
                 Some(Err(refused)) => return Err(self.no_answer(Some(refused.code), refused.reason)),
-                // What the client tries again and again in vain need not be waited for.
-                None if self.client.context().is_hopeless() => return Err(self.no_answer(None, String::new())),
-                None if Instant::now() >= deadline => {
-                    return Err(self.no_answer(Some(RDKafkaErrorCode::OperationTimedOut), "no answer".to_owned()));
-                }
-                None => {}
+                None => self.client.poll(LISTEN),
+            }
+            // What the client tries again and again in vain need not be waited for.
+            if self.client.context().is_hopeless() || Instant::now() >= deadline {
+                return Err(self.no_answer(None, String::new()));
             }
         }
     }
 
-    /// The connection's own story says more than that a question timed out.
+    /// The connection's own story says more than that a question timed out, which is `None`.
     fn no_answer(&self, code: Option<RDKafkaErrorCode>, reason: String) -> NoAnswer {
-        self.client.poll(Duration::ZERO);
+        self.client.poll(LISTEN);
         match (self.client.context().last(), code) {
             (Some((RDKafkaErrorCode::Authentication, story)), _) => NoAnswer::Credentials(story),
             (_, Some(RDKafkaErrorCode::SaslAuthenticationFailed)) => NoAnswer::Credentials(reason),

@@ -191,11 +191,7 @@ pub(super) fn send<S: Shipment>(client: &NativeClient, shipment: Box<S>) -> Resu
     }
 }
 
-fn produce(
-    client: *mut sys::rd_kafka_t,
-    record: &OutgoingRecord,
-    opaque: *mut c_void,
-) -> Result<(), RDKafkaErrorCode> {
+fn produce(client: *mut sys::rd_kafka_t, record: &OutgoingRecord, opaque: *mut c_void) -> Result<(), RDKafkaErrorCode> {
     use sys::rd_kafka_vtype_t as vtype;
     type Value = sys::rd_kafka_vu_s__bindgen_ty_1;
 

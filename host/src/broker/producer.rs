@@ -63,10 +63,7 @@ impl DeliveryError {
 
     /// Whether the record is too large for the topic.
     pub fn is_too_large(&self) -> bool {
-        matches!(
-            self,
-            Self::Batch(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge)
-        )
+        matches!(self, Self::Batch(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge))
     }
 }
 
@@ -95,9 +92,7 @@ impl<S: Shipment> ProducerContext for Context<S> {
     fn delivery(&self, result: &DeliveryResult<'_>, shipment: Box<S>) {
         shipment.delivered(match result {
             Ok(_) => Ok(()),
-            Err((error, _)) => {
-                Err(DeliveryError::judge(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)))
-            }
+            Err((error, _)) => Err(DeliveryError::judge(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))),
         });
     }
 }
@@ -118,10 +113,7 @@ impl<S: Shipment> Producer<S> {
     }
 
     fn client(settings: &ClientSettings) -> Result<ThreadedProducer<Context<S>>, String> {
-        settings
-            .producer()
-            .create_with_context(Context(std::marker::PhantomData))
-            .map_err(|error| error.to_string())
+        settings.producer().create_with_context(Context(std::marker::PhantomData)).map_err(|error| error.to_string())
     }
 
     fn current(&self) -> Arc<ThreadedProducer<Context<S>>> {

@@ -63,7 +63,8 @@ impl Requester {
             let (_, end) = replies
                 .fetch_watermarks(reply_topic, partition, METADATA_PATIENCE)
                 .map_err(|error| format!("cannot read the end of {reply_topic}-{partition}: {error}"))?;
-            list.add_partition_offset(reply_topic, partition, Offset::Offset(end)).map_err(|error| error.to_string())?;
+            list.add_partition_offset(reply_topic, partition, Offset::Offset(end))
+                .map_err(|error| error.to_string())?;
         }
         replies.assign(&list).map_err(|error| error.to_string())?;
         Ok(Self { producer, replies })
@@ -116,7 +117,9 @@ fn partitions(client: &BaseConsumer, settings: &ClientSettings, topic: &str) -> 
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
         match found.map(|found| found.partitions().len()) {
             Some(count) if count > 0 => return Ok(i32::try_from(count).unwrap_or(i32::MAX)),
-            _ if Instant::now() >= deadline => return Err(format!("the reply topic {topic} is missing and cannot be made")),
+            _ if Instant::now() >= deadline => {
+                return Err(format!("the reply topic {topic} is missing and cannot be made"));
+            }
             _ if !made => {
                 made = true;
                 if let Err(error) = super::directory::create_topic(settings, topic, 1) {

@@ -101,9 +101,9 @@ impl ClientSettings {
 
     /// Whether batches are compressed, so that the size of a record says little about what the broker gets.
     pub(super) fn compresses(&self) -> bool {
-        self.properties.iter().any(|(name, value)| {
-            (name == "compression.type" || name == "compression.codec") && value != "none"
-        })
+        self.properties
+            .iter()
+            .any(|(name, value)| (name == "compression.type" || name == "compression.codec") && value != "none")
     }
 }
 

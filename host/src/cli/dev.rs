@@ -101,7 +101,8 @@ impl Dev {
         let operation = toml::Value::from(self.operation.as_str());
         let manifest = format!("[[routes]]\ntopic = {topic}\noperation = {operation}\n");
         fs::write(tenant.join(format!("{name}.toml")), manifest)?;
-        let staging = Folder::Staged { component: handlers.to_owned(), copy: tenant.join(format!("{name}.wasm")), staged };
+        let staging =
+            Folder::Staged { component: handlers.to_owned(), copy: tenant.join(format!("{name}.wasm")), staged };
         staging.refresh().with_context(|| format!("the component {} cannot be read", handlers.display()))?;
         Ok(staging)
     }
@@ -111,7 +112,11 @@ impl Dev {
 enum Folder {
     Given(PathBuf),
     /// A folder made for one component, with a copy of it beside a manifest.
-    Staged { component: PathBuf, copy: PathBuf, staged: TempDir },
+    Staged {
+        component: PathBuf,
+        copy: PathBuf,
+        staged: TempDir,
+    },
 }
 
 impl Folder {

@@ -38,7 +38,8 @@ pub(super) fn handler_name(component: &Path) -> String {
 pub(super) fn cache_dir() -> PathBuf {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let user = rustix::process::geteuid().as_raw();
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .map_or_else(|| env::temp_dir().join(format!("callgate-{user}")), |cache| cache.join("callgate").join("compiled"))
+    absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache"))).map_or_else(
+        || env::temp_dir().join(format!("callgate-{user}")),
+        |cache| cache.join("callgate").join("compiled"),
+    )
 }

@@ -1,12 +1,12 @@
 //! `callgate invoke`: one record through a component, without a broker.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::fs;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
@@ -229,4 +229,3 @@ fn reply_policy() -> ReplyPolicy {
         MAX_HOPS,
     )
 }
-

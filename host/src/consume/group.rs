@@ -8,26 +8,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callgate_core::offsets::Commit;
-use callgate_core::record::Record;
-
+use super::Intake;
+use super::active::{Active, stop_recreated};
+use super::commits::Commits;
 use super::opening::{FirstStart, FirstStarts, Opened, Opening};
 use super::partition::{Beginning, Bounds, Partition};
 use super::status::GroupStatus;
 use super::watch::TopicWatch;
-use super::Intake;
-use crate::broker::{
-    Assigned, ClientSettings, FeedError, GroupConsumer, GroupEvent, PartitionFeed, TopicPartition, Wake,
-};
+use crate::broker::{Assigned, ClientSettings, GroupConsumer, GroupEvent, TopicPartition, Wake};
 
 /// How long work on a revoked partition may go on before it is fenced; a hand-over is to take at most 5 s.
 const DRAIN: Duration = Duration::from_millis(4500);
 /// How long the commit of a revoked partition may take.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
-/// After a crash, what ended since the last commit is repeated: the contract says at most 1 s.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
-/// Records taken from one partition before the next one's turn.
-const TURN: usize = 256;
 /// How long a thread may sleep with nothing to do: it must poll to stay in its group.
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -50,37 +43,6 @@ pub struct GroupSettings {
     pub bounds: Bounds,
 }
 
-struct Active {
-    partition: Arc<Partition>,
-    feed: PartitionFeed,
-    // Taken from the feed, but not by the partition yet.
-    set_aside: VecDeque<Arc<Record>>,
-    leaving: bool,
-}
-
-impl Active {
-    /// Offers a record, in order behind those that were set aside.
-    fn offer(&mut self, record: Arc<Record>, intake: &dyn Intake) {
-        if self.set_aside.is_empty() {
-            match self.partition.offer(record) {
-                Ok(Some(lane)) => intake.start(self.partition.clone(), lane),
-                Ok(None) => {}
-                Err(record) => self.set_aside.push_back(record),
-            }
-        } else {
-            self.set_aside.push_back(record);
-        }
-    }
-
-    /// Offers again what was set aside. Returns whether all of it was taken.
-    fn offer_again(&mut self, intake: &dyn Intake) -> bool {
-        for record in std::mem::take(&mut self.set_aside) {
-            self.offer(record, intake);
-        }
-        self.set_aside.is_empty()
-    }
-}
-
 enum Rebalance {
     Coming(Opening),
     Going { partitions: Vec<TopicPartition>, until: Instant, committing: bool },
@@ -101,8 +63,7 @@ pub struct Group {
     // Rebalances that came while another one was being answered.
     pending: VecDeque<GroupEvent>,
     epoch: u64,
-    commit: Option<Vec<(Arc<Partition>, Commit)>>,
-    next_commit: Instant,
+    commits: Commits,
     stopping: bool,
 }
 
@@ -117,9 +78,8 @@ impl Group {
         if !settings.topics.is_empty() {
             consumer.subscribe(&settings.topics)?;
         }
-        let watch = settings
-            .has_patterns
-            .then(|| TopicWatch::start(consumer.questions(), intake.clone(), wake.clone()));
+        let watch =
+            settings.has_patterns.then(|| TopicWatch::start(consumer.questions(), intake.clone(), wake.clone()));
         Ok(Self {
             watch,
             subscribed: settings.topics.clone(),
@@ -133,8 +93,7 @@ impl Group {
             rebalance: None,
             pending: VecDeque::new(),
             epoch: 0,
-            commit: None,
-            next_commit: Instant::now(),
+            commits: Commits::new(),
             stopping: false,
         })
     }
@@ -175,19 +134,16 @@ impl Group {
     fn handle(&mut self, event: GroupEvent) {
         match event {
             GroupEvent::Record(record) => {
-                let at = TopicPartition {
-                    topic: record.coordinate.topic.clone(),
-                    partition: record.coordinate.partition,
-                };
-                if let Some(active) = self.active.get_mut(&at).filter(|active| !active.leaving) {
-                    if active.partition.stop_reason().is_none() {
-                        active.offer(Arc::new(record), &*self.intake);
-                    } else {
-                        active.set_aside.push_back(Arc::new(record));
-                    }
+                let at =
+                    TopicPartition { topic: record.coordinate.topic.clone(), partition: record.coordinate.partition };
+                if let Some(active) = self.active.get_mut(&at) {
+                    active.straggler(record, &*self.intake);
                 }
             }
-            GroupEvent::Committed(result) => self.commit_ended(result),
+            GroupEvent::Committed(result) => {
+                let ended = self.commits.ended(result);
+                self.tell_failed(ended);
+            }
             GroupEvent::Error(error) => {
                 tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "the group's client reports an error");
             }
@@ -254,10 +210,7 @@ impl Group {
                     let lost = self.pending.iter().any(|event| matches!(event, GroupEvent::Revoked { lost: true, .. }));
                     match opening.poll() {
                         Some(opened) => self.take_up(opened),
-                        None if lost => {
-                            let nothing = Vec::new();
-                            self.take_up(nothing);
-                        }
+                        None if lost => self.take_up(Vec::new()),
                         None => return,
                     }
                 }
@@ -309,7 +262,6 @@ impl Group {
         };
         self.epoch += 1;
         let bounds = divided(self.settings.bounds, self.active.len() + opened.len());
-        let mut first = Vec::new();
         for (opened, feed) in opened.into_iter().zip(feeds) {
             let ordering = self.intake.ordering(&opened.at.topic);
             let partition = Arc::new(Partition::new(
@@ -324,9 +276,10 @@ impl Group {
                 stop_recreated(&self.settings.group_id, &partition);
             }
             if opened.first {
-                first.push((partition.clone(), partition.first_commit()));
+                partition.commit_anyway();
+                self.commits.hurry();
             }
-            self.active.insert(opened.at, Active { partition, feed, set_aside: VecDeque::new(), leaving: false });
+            self.active.insert(opened.at, Active::new(partition, feed));
         }
         self.active.values().for_each(|active| active.partition.rebound(bounds));
         let assigned = self.active.len();
@@ -335,9 +288,6 @@ impl Group {
             status.opening = 0;
             status.assigned = assigned;
         });
-        if !first.is_empty() && self.commit.is_none() {
-            self.begin_commit(first);
-        }
     }
 
     fn begin_going(&mut self, partitions: Vec<TopicPartition>) {
@@ -368,23 +318,22 @@ impl Group {
             if working && now < *until {
                 return false;
             }
-            // A commit that is on its way would be answered for this one.
-            if self.commit.is_some() && now < *until + LAST_COMMIT {
+            // The commit on its way was for other moments of the same partitions.
+            if self.commits.is_on_its_way() && now < *until + LAST_COMMIT {
                 return false;
             }
             *committing = true;
             *until = now + LAST_COMMIT;
-            let commits: Vec<_> = going
-                .iter()
-                .filter(|partition| !partition.is_fenced())
-                .filter_map(|partition| Some((partition.clone(), partition.commit()?)))
-                .collect();
-            going.iter().for_each(|partition| partition.fence());
-            if !commits.is_empty() {
-                self.begin_commit(commits);
-                return false;
+            self.commits.abandon();
+            if let Some(consumer) = &self.consumer {
+                let begun = self.commits.begin(consumer, going.iter());
+                self.tell_failed(begun);
             }
-        } else if self.commit.is_some() && now < *until {
+            // Whatever ends after this snapshot was not committed, and comes again elsewhere.
+            going.iter().for_each(|partition| partition.fence());
+        }
+        let waiting = matches!(self.rebalance, Some(Rebalance::Going { until, .. }) if now < until);
+        if self.commits.is_on_its_way() && waiting {
             return false;
         }
         self.give_up();
@@ -396,7 +345,7 @@ impl Group {
         for at in &partitions {
             self.active.remove(at);
         }
-        self.commit = None;
+        self.commits.abandon();
         let bounds = divided(self.settings.bounds, self.active.len());
         self.active.values().for_each(|active| active.partition.rebound(bounds));
         if self.stopping {
@@ -415,36 +364,21 @@ impl Group {
         self.status.update(|status| status.assigned = assigned);
     }
 
-    // ---- records ----------------------------------------------------------------------------------------------
+    // ---- records and commits ----------------------------------------------------------------------------------
 
     /// Takes from each partition what it has room for. Returns whether there may be more right now.
     fn feed(&mut self) -> bool {
-        let (intake, mut more) = (&*self.intake, false);
-        for active in self.active.values_mut().filter(|active| !active.leaving) {
-            let room = active.partition.room().min(TURN);
-            if room == 0 || !active.offer_again(intake) {
-                continue;
-            }
-            let mut results = Vec::with_capacity(room);
-            more |= active.feed.take(room, |result| results.push(result)) == room;
-            for result in results {
-                match result {
-                    Ok(record) => active.offer(Arc::new(record), intake),
-                    Err(error) => feed_failed(&self.settings.group_id, &active.partition, error),
-                }
-            }
+        let mut more = false;
+        for active in self.active.values_mut() {
+            more |= active.feed(&*self.intake, &self.settings.group_id);
         }
         more
     }
 
-    // ---- commits ----------------------------------------------------------------------------------------------
-
     fn commit_if_due(&mut self) {
-        let now = Instant::now();
-        if now < self.next_commit {
+        if !self.commits.is_due(Instant::now()) {
             return;
         }
-        self.next_commit = now + COMMIT_INTERVAL;
         let stopped: Vec<_> = self
             .active
             .values()
@@ -455,76 +389,23 @@ impl Group {
             status.stopped = stopped;
             status.held = held;
         });
-        if self.commit.is_some() || self.stopping {
+        if self.commits.is_on_its_way() || self.stopping {
             return;
         }
-        let commits: Vec<_> = self
-            .active
-            .values()
-            .filter(|active| !active.partition.is_fenced())
-            .filter_map(|active| Some((active.partition.clone(), active.partition.commit()?)))
-            .collect();
-        if !commits.is_empty() {
-            self.begin_commit(commits);
+        if let Some(consumer) = &self.consumer {
+            let begun = self.commits.begin(consumer, self.active.values().map(|active| &active.partition));
+            self.tell_failed(begun);
         }
     }
 
-    fn begin_commit(&mut self, commits: Vec<(Arc<Partition>, Commit)>) {
-        let Some(consumer) = &self.consumer else { return };
-        let offsets: Vec<_> = commits
-            .iter()
-            .map(|(partition, commit)| (partition.at.clone(), commit.offset, commit.metadata.clone()))
-            .collect();
-        match consumer.commit(&offsets) {
-            Ok(()) => self.commit = Some(commits),
-            Err(error) => self.commit_failed(&error),
-        }
-    }
-
-    fn commit_ended(&mut self, result: Result<(), String>) {
-        let Some(commits) = self.commit.take() else { return };
-        match result {
-            Ok(()) => commits.iter().for_each(|(partition, commit)| partition.committed(commit)),
-            Err(error) => self.commit_failed(&error),
-        }
-    }
-
-    fn commit_failed(&mut self, error: &str) {
+    fn tell_failed(&self, commit: Result<(), String>) {
+        let Err(error) = commit else { return };
         self.status.update(|status| status.failed_commits += 1);
         tracing::warn!(
             target: "callgate::consume", group = %self.settings.group_id, error,
             "a commit of offsets failed; what it would have said is said again by the next one"
         );
     }
-}
-
-fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
-    match error {
-        FeedError::OffsetOutOfRange => {
-            tracing::error!(
-                target: "callgate::consume", group, partition = %partition.at,
-                "the partition stops: the offset to go on from does not exist. Was the topic deleted and made again, or \
-                 did its retention delete records before they were read? Set the group's offset by hand \
-                 (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
-            );
-            partition.stop("offset out of range".to_owned());
-        }
-        FeedError::Other(error) => tracing::warn!(
-            target: "callgate::consume", group, partition = %partition.at, error,
-            "the broker reports an error for a partition; trying again"
-        ),
-    }
-}
-
-/// Whether to skip or to repeat the records of a topic that was made again is for a person to say.
-fn stop_recreated(group: &str, partition: &Partition) {
-    tracing::error!(
-        target: "callgate::consume", group, partition = %partition.at,
-        "the partition stops: its topic was deleted and made again since the group's last commit, so the committed \
-         offset says nothing about the records in it. Set the group's offset by hand (kafka-consumer-groups \
-         --reset-offsets) while no host runs, then start again"
-    );
-    partition.stop("the topic was deleted and made again".to_owned());
 }
 
 fn divided(bounds: Bounds, partitions: usize) -> Bounds {

@@ -5,6 +5,8 @@
 //! some [`Group`]s; a group feeds its [`Partition`]s; a partition gives its lanes to the [`Intake`], behind which the
 //! workers are.
 
+mod active;
+mod commits;
 mod group;
 mod opening;
 mod partition;

@@ -73,6 +73,14 @@ struct State {
     started: usize,
     // Full until half empty: otherwise each end would let in one record, and wake a thread for it.
     full: bool,
+    commit_anyway: bool,
+}
+
+/// Why nothing is taken in.
+#[derive(Debug, Default)]
+struct Stops {
+    for_now: Option<String>,
+    for_good: Option<String>,
 }
 
 /// See the module.
@@ -85,7 +93,7 @@ pub struct Partition {
     state: Mutex<State>,
     fenced: AtomicBool,
     fence: Notify,
-    stopped: Mutex<Option<String>>,
+    stopped: Mutex<Stops>,
     wake: Arc<Wake>,
 }
 
@@ -121,6 +129,7 @@ impl Partition {
             bytes: 0,
             started: 0,
             full: false,
+            commit_anyway: false,
         };
         Self {
             at,
@@ -191,7 +200,8 @@ impl Partition {
         state.records -= 1;
         state.bytes -= size;
         state.started -= 1;
-        let made_room = state.full && state.records <= state.bounds.records / 2 && state.bytes <= state.bounds.bytes / 2;
+        let made_room =
+            state.full && state.records <= state.bounds.records / 2 && state.bytes <= state.bounds.bytes / 2;
         let drained = state.started == 0 && state.lanes.waiting() == 0;
         drop(state);
         if made_room || drained {
@@ -202,22 +212,22 @@ impl Partition {
     /// What to commit now, if anything has changed since the last commit that counted.
     pub fn commit(&self) -> Option<Commit> {
         let mut state = self.state();
-        state.offsets.dirty().then(|| {
+        (state.offsets.dirty() || state.commit_anyway).then(|| {
             state.sequence += 1;
             state.offsets.snapshot(self.topic_id, state.sequence)
         })
     }
 
-    /// The same, even if nothing has changed: for a partition that had no offset yet.
-    pub fn first_commit(&self) -> Commit {
-        let mut state = self.state();
-        state.sequence += 1;
-        state.offsets.snapshot(self.topic_id, state.sequence)
+    /// The next commit is made even if nothing has ended: the partition had no offset yet.
+    pub fn commit_anyway(&self) {
+        self.state().commit_anyway = true;
     }
 
     /// That commit counted.
     pub fn committed(&self, commit: &Commit) {
-        self.state().offsets.committed(commit);
+        let mut state = self.state();
+        state.commit_anyway = false;
+        state.offsets.committed(commit);
     }
 
     /// Forgets the records that wait; those being worked on go on. For the time before a revocation.
@@ -266,18 +276,31 @@ impl Partition {
 
     /// Takes in nothing more until [`go_on`](Self::go_on): the reason is for the operator.
     pub fn stop(&self, reason: String) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.stops().for_now = Some(reason);
     }
 
-    /// Ends a stop.
+    /// Ends a stop that is not for good.
     pub fn go_on(&self) {
-        if self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+        if self.stops().for_now.take().is_some() {
             self.wake.wake();
         }
     }
 
+    /// Takes in nothing more as long as this assignment lasts: only the operator can say how to go on.
+    pub fn stop_for_good(&self, reason: String) {
+        self.stops().for_good = Some(reason);
+    }
+
+    fn stops(&self) -> MutexGuard<'_, Stops> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why nothing is taken in, if so.
     pub fn stop_reason(&self) -> Option<String> {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let stops = self.stops();
+        stops.for_good.as_ref().or(stops.for_now.as_ref()).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

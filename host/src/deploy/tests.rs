@@ -121,6 +121,15 @@ fn handlers_of_different_groups_or_tenants_may_share_a_topic() {
     assert_eq!(summary(&house.read()), expected);
 }
 
+#[test]
+fn a_faulty_handler_takes_no_topic_from_a_sound_one_and_is_told_of_it() {
+    let route = "[[routes]]\ntopic = \"acme.orders\"\n";
+    let house = House::new(&[("acme/new.toml", route), ("acme/new.wasm", "2"), ("acme/orders.wasm", "1")]);
+    let deployment = house.read_with(&|bytes| if bytes == b"2" { Err("it is broken".to_owned()) } else { Ok(()) });
+    let expected = ["acme/new: deploy.component-refused manifest.topic-conflict", "acme/orders: callgate.acme"];
+    assert_eq!(summary(&deployment), expected);
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_followed_within_the_tenants_folder_and_not_out_of_it() {

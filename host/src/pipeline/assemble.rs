@@ -37,13 +37,15 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
         handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
     let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes).sum();
     let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
-    let calls = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));
+    let calls =
+        usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));
     let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
     HostSettings {
         workers,
         pollers: machine::cores(),
         memory: calls,
-        invoke: sandbox(operator),
+        // Address space is reserved for as much as any tenant may have, and no more.
+        invoke: invoke::Settings { max_memory: largest.clamp(1 << 16, MAX_MEMORY), ..sandbox(operator) },
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,

@@ -112,10 +112,7 @@ pub(super) struct RouteTable {
 }
 
 impl RouteTable {
-    pub(super) fn new<'a>(
-        handlers: impl Iterator<Item = &'a Arc<Handler>>,
-        tenant_slots: &Arc<Semaphore>,
-    ) -> Self {
+    pub(super) fn new<'a>(handlers: impl Iterator<Item = &'a Arc<Handler>>, tenant_slots: &Arc<Semaphore>) -> Self {
         let mut table = Self { topics: HashMap::new(), patterns: Vec::new() };
         for handler in handlers {
             for (selector, route) in &handler.routes {
@@ -133,9 +130,9 @@ impl RouteTable {
 
     /// The route of a topic: one that names it, else the first pattern that matches it.
     fn get(&self, topic: &str) -> Option<&Arc<Bound>> {
-        self.topics.get(topic).or_else(|| {
-            self.patterns.iter().find(|(selector, _)| selector.matches(topic)).map(|(_, bound)| bound)
-        })
+        self.topics
+            .get(topic)
+            .or_else(|| self.patterns.iter().find(|(selector, _)| selector.matches(topic)).map(|(_, bound)| bound))
     }
 
     /// The topics that are named.

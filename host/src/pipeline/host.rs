@@ -70,11 +70,8 @@ impl Host {
     ) -> anyhow::Result<Self> {
         let watchdog = Watchdog::start()?;
         let jobs = Arc::new(Jobs::default());
-        let shared = worker::Shared {
-            jobs: jobs.clone(),
-            observer,
-            memory: Arc::new(Semaphore::new(settings.memory >> 20)),
-        };
+        let shared =
+            worker::Shared { jobs: jobs.clone(), observer, memory: Arc::new(Semaphore::new(settings.memory >> 20)) };
         let (stop_workers, stop) = watch::channel(false);
         let workers = (0..settings.workers)
             .map(|index| {

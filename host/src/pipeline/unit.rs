@@ -79,14 +79,6 @@ impl Unit for RecordUnit {
                 "dead letter"
             );
         }
-        observer.ended(&Ended {
-            record: &record,
-            bound: &bound,
-            reply_topic,
-            attempts,
-            status,
-            end,
-            took,
-        });
+        observer.ended(&Ended { record: &record, bound: &bound, reply_topic, attempts, status, end, took });
     }
 }

@@ -1,12 +1,14 @@
 //! A worker: a thread with a runtime and an engine of its own, on which lanes are emptied and guests run.
 
 use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{Request, Response};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{spawn_local, yield_now};
@@ -15,6 +17,7 @@ use super::bound::Bound;
 use super::carry;
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
+use crate::consume::Partition;
 use crate::invoke::{self, CallError, Invoker};
 
 /// What all workers share.
@@ -37,7 +40,13 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the worker's thread; it ends when `stop` says so or is dropped.
-    pub(super) fn start(index: usize, invoker: Invoker, slots: usize, shared: Shared, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    pub(super) fn start(
+        index: usize,
+        invoker: Invoker,
+        slots: usize,
+        shared: Shared,
+        stop: watch::Receiver<bool>,
+    ) -> JoinHandle<()> {
         thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
@@ -83,12 +92,25 @@ async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Re
         worker.lanes.set(worker.lanes.get() + 1);
         let (worker, jobs) = (worker.clone(), shared.jobs.clone());
         spawn_local(async move {
-            if let Some(job) = empty_lane(&worker, &jobs, job).await {
-                jobs.push(job);
+            let partition = job.partition.clone();
+            match AssertUnwindSafe(empty_lane(&worker, &jobs, job)).catch_unwind().await {
+                Ok(Some(job)) => jobs.push(job),
+                Ok(None) => {}
+                Err(_) => host_failed(&partition),
             }
             worker.lanes.set(worker.lanes.get() - 1);
         });
     }
+}
+
+/// A panic is a defect of the host, and the next record may meet it too: the partition stands still, the others go on.
+fn host_failed(partition: &Partition) {
+    tracing::error!(
+        target: "callgate::pipeline", partition = %partition.at,
+        "the partition stops: the host itself failed while a record of it was on its way, see the panic above. Nothing \
+         is lost; please report it, and start the host again"
+    );
+    partition.stop_for_good("the host failed at one of its records".to_owned());
 }
 
 /// Carries the lane's records one after another, until there are none or the partition is gone. Gives the lane back

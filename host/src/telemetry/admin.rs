@@ -28,7 +28,9 @@ pub struct Told {
 /// A sentence that names the address.
 pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(listen).await.map_err(|error| {
-        anyhow::anyhow!("the admin endpoint cannot listen on {listen}: {error}; is another host running? Set [admin] listen")
+        anyhow::anyhow!(
+            "the admin endpoint cannot listen on {listen}: {error}; is another host running? Set [admin] listen"
+        )
     })
 }
 

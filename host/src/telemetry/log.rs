@@ -19,8 +19,9 @@ pub enum LogFormat {
 /// # Errors
 /// A sentence, where the filter is none.
 pub fn init(format: LogFormat, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| anyhow::anyhow!("the log level `{level}` is none: {error}; try `info` or `warn,guest=info`"))?;
+    let filter = EnvFilter::try_new(level).map_err(|error| {
+        anyhow::anyhow!("the log level `{level}` is none: {error}; try `info` or `warn,guest=info`")
+    })?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {
         LogFormat::Text => subscriber.with_ansi(stderr().is_terminal()).init(),

@@ -82,8 +82,17 @@ impl Default for Metrics {
         let (calls, ends) = (Family::default(), Family::default());
         let call_seconds: Histograms = Family::new_with_constructor(seconds);
         let record_seconds: Histograms = Family::new_with_constructor(seconds);
-        registry.register("calls", "Calls of handlers, by the class of the status or the reason of the failure", calls.clone());
-        registry.register_with_unit("call_duration", "From the beginning of a call to its end", Unit::Seconds, call_seconds.clone());
+        registry.register(
+            "calls",
+            "Calls of handlers, by the class of the status or the reason of the failure",
+            calls.clone(),
+        );
+        registry.register_with_unit(
+            "call_duration",
+            "From the beginning of a call to its end",
+            Unit::Seconds,
+            call_seconds.clone(),
+        );
         registry.register("records", "Records that have ended, by how and why", ends.clone());
         registry.register_with_unit(
             "record_duration",

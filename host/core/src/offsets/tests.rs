@@ -193,6 +193,7 @@ proptest! {
         let mut tickets = Vec::new();
         let mut offset = from;
         while offsets.takes(offset) {
+            prop_assert!(tickets.len() < 100_000, "intake is not bounded");
             tickets.push(begin(&mut offsets, offset));
             offset += 1 + draw(widest);
         }

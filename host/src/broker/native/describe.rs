@@ -144,9 +144,7 @@ impl Answer {
                     error: error(sys::rd_kafka_TopicDescription_error(topic)),
                     id: id(sys::rd_kafka_TopicDescription_topic_id(topic)),
                     partitions: partitions(topic),
-                    operations: operations(|count| {
-                        sys::rd_kafka_TopicDescription_authorized_operations(topic, count)
-                    }),
+                    operations: operations(|count| sys::rd_kafka_TopicDescription_authorized_operations(topic, count)),
                 })
                 .collect()
         }
@@ -219,9 +217,8 @@ unsafe fn id(uuid: *const sys::rd_kafka_Uuid_t) -> [u8; 16] {
         return [0; 16];
     }
     // SAFETY: as the caller promises.
-    let (most, least) = unsafe {
-        (sys::rd_kafka_Uuid_most_significant_bits(uuid), sys::rd_kafka_Uuid_least_significant_bits(uuid))
-    };
+    let (most, least) =
+        unsafe { (sys::rd_kafka_Uuid_most_significant_bits(uuid), sys::rd_kafka_Uuid_least_significant_bits(uuid)) };
     (u128::from(most.cast_unsigned()) << 64 | u128::from(least.cast_unsigned())).to_be_bytes()
 }
 

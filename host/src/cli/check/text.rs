@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::online::Findings;
-use super::{Report, counted};
+use super::Report;
 use crate::config::{Bytes, HandlerRoute, Quantity};
 use crate::deploy::Handler;
 
@@ -29,7 +29,7 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn print_findings(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "  at the brokers {} now", counted(findings.topics.iter().sum(), "topic"))?;
+    writeln!(out, "  topics {} at the brokers now", findings.topics.iter().sum::<usize>())?;
     for fault in &findings.faults {
         writeln!(out, "  {fault}")?;
     }

@@ -7,7 +7,7 @@ use callgate_core::failure::Reason;
 use super::*;
 
 /// What a busy test machine may add to a time; what is promised is much less.
-const GRACE: Duration = Duration::from_millis(700);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How long each of these calls takes to fail, all of them at once on one worker.
 async fn times_to_fail(paths: &[&'static str], deadline: Duration) -> Vec<Duration> {
@@ -101,6 +101,11 @@ fn ten_thousand_calls_leave_nothing_behind() {
     });
 }
 
+fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a thread's time is positive")
+}
+
 fn resident_bytes() -> usize {
     let statm = fs::read_to_string("/proc/self/statm").expect("Linux says how much memory a process has");
     let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
@@ -120,13 +125,13 @@ fn a_short_call_waits_for_one_long_call_and_not_for_all() {
             .collect();
         // Each of them has computed for a tick, and is long from now on.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let began = Instant::now();
+        let began = thread_cpu_time();
         for _ in 0..20 {
             assert_eq!(invoker.call(&COFFEE, order(), &LIMITS).await.expect("a response").status(), 201);
             tokio::task::yield_now().await;
         }
-        // Behind all of them in turn it would be 20 rounds of 64 ticks.
-        let waited = began.elapsed();
+        // Behind all of them it would be 20 rounds of 64 ticks. In the worker's own time, which no busy machine stretches.
+        let waited = thread_cpu_time() - began;
         assert!(waited < Duration::from_millis(640), "{waited:?}");
         for call in spinning {
             assert_eq!(call.await.expect("a task").reason, Reason::Deadline);

@@ -74,7 +74,7 @@ fn judge_route(handler: &Handler, route: &HandlerRoute, view: &View, findings: &
     let sources = view.sources(handler, route);
     if sources.is_empty() {
         let message = format!("no topic matches {} now", route.topics);
-        let hint = "correct `topic_pattern`, or create a topic; it is found within a minute";
+        let hint = "correct `topic_pattern`, or create a topic; it is found within seconds";
         findings.warning(place, Code::NoTopicMatches, message, hint.to_owned());
     }
     let mut there = 0;
@@ -122,7 +122,10 @@ fn judge_topic(handler: &Handler, place: &Place, purpose: Use, name: &str, topic
             findings.fault(place, Code::TopicForbidden, message, hint);
         }
         Ok(TopicDescription { allowed: None, .. }) => {
-            let message = format!("the broker does not tell whether tenant {tenant} may {} {what} {name}", operation.to_lowercase());
+            let message = format!(
+                "the broker does not tell whether tenant {tenant} may {} {what} {name}",
+                operation.to_lowercase()
+            );
             let hint = format!("see that its user has {operation} on the topic");
             findings.warning(place, Code::NotTold, message, hint);
         }

@@ -31,8 +31,10 @@ pub(super) struct Topic {
 
 impl View {
     pub(super) fn of(inspector: &Inspector, subjects: &[Subject<'_>]) -> Result<Self, NoAnswer> {
-        let mut view = Self { topics: BTreeMap::new(), groups: BTreeMap::new(), names: Vec::new(), named: named(subjects) };
-        let routes = || subjects.iter().flat_map(|subject| subject.handler.routes.iter().map(|route| (subject.handler, route)));
+        let mut view =
+            Self { topics: BTreeMap::new(), groups: BTreeMap::new(), names: Vec::new(), named: named(subjects) };
+        let routes =
+            || subjects.iter().flat_map(|subject| subject.handler.routes.iter().map(|route| (subject.handler, route)));
         if routes().any(|(_, route)| matches!(route.topics, TopicSelector::Pattern { .. })) {
             view.names = inspector.topic_names()?.into_iter().map(Arc::from).collect();
         }
@@ -50,7 +52,7 @@ impl View {
         view.try_to_create(inspector, &dead_letters);
         for Subject { handler, .. } in subjects {
             if !view.groups.contains_key(&handler.group) {
-                view.groups.insert(handler.group.clone(), inspector.group(&handler.group)?);
+                view.groups.insert(handler.group.clone(), inspector.group(&handler.group));
             }
         }
         Ok(view)

@@ -1,0 +1,108 @@
+//! A partition that is being polled: its queue at the client, and how it is fed from there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use callgate_core::record::Record;
+
+use super::Intake;
+use super::partition::Partition;
+use crate::broker::{FeedError, PartitionFeed};
+
+/// Records taken from one partition before the next one's turn.
+const TURN: usize = 256;
+
+pub(super) struct Active {
+    pub(super) partition: Arc<Partition>,
+    feed: PartitionFeed,
+    // Taken from the feed, but not by the partition yet.
+    set_aside: VecDeque<Arc<Record>>,
+    /// It has been revoked: nothing more is taken in.
+    pub(super) leaving: bool,
+}
+
+impl Active {
+    pub(super) fn new(partition: Arc<Partition>, feed: PartitionFeed) -> Self {
+        Self { partition, feed, set_aside: VecDeque::new(), leaving: false }
+    }
+
+    /// Takes what the partition has room for. Returns whether there may be more right now.
+    pub(super) fn feed(&mut self, intake: &dyn Intake, group: &str) -> bool {
+        let room = self.partition.room().min(TURN);
+        if self.leaving || room == 0 || !self.offer_again(intake) {
+            return false;
+        }
+        let mut results = Vec::with_capacity(room);
+        let taken = self.feed.take(room, |result| results.push(result));
+        for result in results {
+            match result {
+                Ok(record) => self.offer(Arc::new(record), intake),
+                Err(error) => feed_failed(group, &self.partition, error),
+            }
+        }
+        taken == room
+    }
+
+    /// Takes a record that came by the group's main queue.
+    pub(super) fn straggler(&mut self, record: Record, intake: &dyn Intake) {
+        let record = Arc::new(record);
+        if self.leaving {
+            return;
+        }
+        if self.partition.stop_reason().is_none() {
+            self.offer(record, intake);
+        } else {
+            self.set_aside.push_back(record);
+        }
+    }
+
+    /// Offers a record, in order behind those that were set aside.
+    fn offer(&mut self, record: Arc<Record>, intake: &dyn Intake) {
+        if self.set_aside.is_empty() {
+            match self.partition.offer(record) {
+                Ok(Some(lane)) => intake.start(self.partition.clone(), lane),
+                Ok(None) => {}
+                Err(record) => self.set_aside.push_back(record),
+            }
+        } else {
+            self.set_aside.push_back(record);
+        }
+    }
+
+    /// Offers again what was set aside. Returns whether all of it was taken.
+    fn offer_again(&mut self, intake: &dyn Intake) -> bool {
+        for record in std::mem::take(&mut self.set_aside) {
+            self.offer(record, intake);
+        }
+        self.set_aside.is_empty()
+    }
+}
+
+fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
+    match error {
+        FeedError::OffsetOutOfRange => {
+            tracing::error!(
+                target: "callgate::consume", group, partition = %partition.at,
+                "the partition stops: the offset to go on from does not exist. Was the topic deleted and made again, or \
+                 did its retention delete records before they were read? Set the group's offset by hand \
+                 (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
+            );
+            partition.stop_for_good("offset out of range".to_owned());
+        }
+        FeedError::Other(error) => tracing::warn!(
+            target: "callgate::consume", group, partition = %partition.at, error,
+            "the broker reports an error for a partition; trying again"
+        ),
+    }
+}
+
+/// Whether to skip or to repeat the records of a topic that was made again is for a person to say.
+pub(super) fn stop_recreated(group: &str, partition: &Partition) {
+    tracing::error!(
+        target: "callgate::consume", group, partition = %partition.at,
+        "the partition stops: its topic was deleted and made again since the group's last commit, so the committed \
+         offset says nothing about the records in it. Set the group's offset by hand (kafka-consumer-groups \
+         --reset-offsets) while no host runs, then start again"
+    );
+    partition.stop_for_good("the topic was deleted and made again".to_owned());
+}

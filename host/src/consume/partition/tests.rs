@@ -1,0 +1,137 @@
+use callgate_core::record::Coordinate;
+
+use super::*;
+
+const BOUNDS: Bounds = Bounds { records: 4, bytes: 1000 };
+
+fn partition(bounds: Bounds) -> Arc<Partition> {
+    let at = TopicPartition { topic: "orders".into(), partition: 0 };
+    let beginning = Beginning { topic_id: [0; 16], position: 10, metadata: None };
+    Arc::new(Partition::new(at, Ordering::Partition, 1, beginning, bounds, Arc::default()))
+}
+
+fn record(offset: i64) -> Arc<Record> {
+    Arc::new(Record {
+        coordinate: Coordinate { topic: "orders".into(), partition: 0, offset },
+        timestamp: None,
+        key: None,
+        value: Some("espresso".into()),
+        headers: Vec::new(),
+    })
+}
+
+/// Takes in so many records from offset 10 on, and gives the lane that they are in.
+fn taken_in(partition: &Partition, count: i64) -> LaneId {
+    let lane = partition.offer(record(10)).expect("there is room").expect("the lane was idle");
+    for offset in 11..10 + count {
+        assert_eq!(partition.offer(record(offset)), Ok(None), "the lane is being worked on");
+    }
+    lane
+}
+
+fn end_next(partition: &Arc<Partition>, lane: &LaneId) {
+    let (_, place) = partition.next(lane).expect("a record waits").split(partition);
+    place.end();
+}
+
+#[test]
+fn nothing_is_committed_above_a_record_that_has_not_ended() {
+    let partition = partition(BOUNDS);
+    let lane = taken_in(&partition, 2);
+    let (_, first) = partition.next(&lane).expect("the first").split(&partition);
+    let (_, second) = partition.next(&lane).expect("the second").split(&partition);
+    second.end();
+    assert_eq!(partition.commit().map(|commit| commit.offset), Some(10));
+    first.end();
+    assert_eq!(partition.commit().map(|commit| commit.offset), Some(12));
+}
+
+#[test]
+fn a_commit_that_was_not_taken_is_made_again() {
+    let partition = partition(BOUNDS);
+    let lane = taken_in(&partition, 1);
+    assert_eq!(partition.commit(), None, "nothing has ended");
+    end_next(&partition, &lane);
+    let commit = partition.commit().expect("something has");
+    assert_eq!(partition.commit().map(|again| again.offset), Some(commit.offset));
+    partition.committed(&commit);
+    assert_eq!(partition.commit(), None);
+}
+
+#[test]
+fn a_first_position_is_committed_before_anything_has_ended() {
+    let partition = partition(BOUNDS);
+    partition.commit_anyway();
+    let commit = partition.commit().expect("it was asked for");
+    assert_eq!(commit.offset, 10);
+    partition.committed(&commit);
+    assert_eq!(partition.commit(), None);
+}
+
+#[test]
+fn a_full_partition_has_room_again_when_it_is_half_empty() {
+    let partition = partition(BOUNDS);
+    let lane = taken_in(&partition, 4);
+    assert_eq!(partition.room(), 0);
+    end_next(&partition, &lane);
+    assert_eq!(partition.room(), 0, "three of four");
+    end_next(&partition, &lane);
+    assert_eq!(partition.room(), 2);
+}
+
+#[test]
+fn one_record_is_taken_in_however_large_it_is() {
+    let partition = partition(Bounds { records: 4, bytes: 1 });
+    assert!(partition.room() > 0);
+    let lane = taken_in(&partition, 1);
+    assert_eq!(partition.room(), 0);
+    end_next(&partition, &lane);
+    assert!(partition.room() > 0);
+}
+
+#[test]
+fn what_is_fenced_hands_out_nothing_more() {
+    let partition = partition(BOUNDS);
+    let lane = taken_in(&partition, 3);
+    let begun = partition.next(&lane).expect("the first");
+    partition.fence();
+    assert!(partition.is_fenced());
+    assert!(partition.next(&lane).is_none(), "those that waited come again elsewhere");
+    assert_eq!(partition.started(), 1);
+    begun.split(&partition).1.end();
+    assert_eq!(partition.started(), 0);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_fence_is_told() {
+    let partition = partition(BOUNDS);
+    let (waited, ()) = tokio::join!(partition.fenced(), async {
+        tokio::task::yield_now().await;
+        partition.fence();
+    });
+    assert_eq!(waited, ());
+    partition.fenced().await;
+}
+
+#[test]
+fn only_a_stop_for_now_is_ended_by_the_one_who_made_it() {
+    let partition = partition(BOUNDS);
+    partition.stop("the dead letter cannot be written".into());
+    assert_eq!(partition.room(), 0);
+    partition.go_on();
+    assert!(partition.room() > 0);
+    partition.stop_for_good("offset out of range".into());
+    partition.stop("the dead letter cannot be written".into());
+    partition.go_on();
+    assert_eq!(partition.stop_reason().as_deref(), Some("offset out of range"));
+    assert_eq!(partition.room(), 0);
+}
+
+#[test]
+fn records_that_were_taken_in_before_are_not_taken_in_again() {
+    let partition = partition(BOUNDS);
+    taken_in(&partition, 2);
+    assert_eq!(partition.offer(record(11)), Ok(None));
+    assert_eq!(partition.offer(record(9)), Ok(None), "below the position");
+    assert_eq!(partition.held(), 2);
+}
