@@ -39,6 +39,8 @@ impl Entry {
             .arg("-ec")
             .arg(format!("{}\nexec \"$0\" {command}", self.commands))
             .arg(env!("CARGO_BIN_EXE_callgate"))
+            // Nothing of this machine is touched, whatever the entry leaves at its default.
+            .env("CALLGATE__DEPLOY__CACHE", folder.path().join("cache"))
             .current_dir(folder.path())
             .output()
     }
