@@ -35,39 +35,47 @@ impl Shipment for Sent {
     }
 }
 
-/// Reads a topic of replies from its end on, and sends requests.
+/// Sends requests, and reads a topic of replies from its end on.
 pub struct Requester {
+    settings: ClientSettings,
     producer: Producer<Sent>,
-    replies: BaseConsumer,
+    replies: Option<BaseConsumer>,
 }
 
 impl Requester {
-    /// Connects, looks whether the request's topic is there, and begins to read `reply_topic`, which is made if it is
-    /// missing.
+    /// Connects, and looks whether the request's topic is there.
     ///
     /// # Errors
     /// A sentence: what the broker or the client refuses.
-    pub fn new(settings: &ClientSettings, topic: &str, reply_topic: &str) -> Result<Self, String> {
+    pub fn new(settings: &ClientSettings, topic: &str) -> Result<Self, String> {
         let producer = Producer::new(settings)?;
         producer.partitions(topic, METADATA_PATIENCE).map_err(|error| match error {
             DeliveryError::Topic(_) => format!("the broker refuses the topic {topic}: {error}"),
             error => format!("no broker answers at {}: {error}", settings.bootstrap_servers),
         })?;
-        let mut config = settings.consumer("callgate-call", None);
+        Ok(Self { settings: settings.clone(), producer, replies: None })
+    }
+
+    /// Begins to read the replies' topic, which is made if it is missing. To be called before the request is sent.
+    ///
+    /// # Errors
+    /// A sentence: what the broker or the client refuses.
+    pub fn listen(&mut self, reply_topic: &str) -> Result<(), String> {
+        let mut config = self.settings.consumer("callgate-call", None);
         // The embedded broker makes topics when they are asked for, and its idle fetches are not woken.
         config.set("allow.auto.create.topics", "true").set("fetch.wait.max.ms", "10");
         let replies: BaseConsumer = config.create().map_err(|error| error.to_string())?;
-        let partitions = partitions(&replies, settings, reply_topic)?;
+        let partitions = partitions(&replies, &self.settings, reply_topic)?;
         let mut list = TopicPartitionList::new();
         for partition in 0..partitions {
             let (_, end) = replies
                 .fetch_watermarks(reply_topic, partition, METADATA_PATIENCE)
                 .map_err(|error| format!("cannot read the end of {reply_topic}-{partition}: {error}"))?;
-            list.add_partition_offset(reply_topic, partition, Offset::Offset(end))
-                .map_err(|error| error.to_string())?;
+            list.add_partition_offset(reply_topic, partition, Offset::Offset(end)).map_err(|error| error.to_string())?;
         }
         replies.assign(&list).map_err(|error| error.to_string())?;
-        Ok(Self { producer, replies })
+        self.replies = Some(replies);
+        Ok(())
     }
 
     /// Sends the request and waits until it is acknowledged.
@@ -86,13 +94,14 @@ impl Requester {
         }
     }
 
-    /// Waits for the first record of the reply topic that is the one, at most until `deadline`.
+    /// Waits for the first record of the topic listened to that is the one, at most until `deadline`.
     ///
     /// # Errors
     /// A sentence, where the topic cannot be read.
     pub fn wait(&self, deadline: Instant, is_it: impl Fn(&Record) -> bool) -> Result<Option<Record>, String> {
+        let Some(replies) = &self.replies else { return Ok(None) };
         while Instant::now() < deadline {
-            match self.replies.poll(POLL) {
+            match replies.poll(POLL) {
                 Some(Ok(message)) => {
                     let record = native::read_borrowed(&message);
                     if is_it(&record) {

@@ -38,6 +38,9 @@ pub(super) struct Call {
     /// The topic of the reply; made if it is missing. By default the request's with `.replies` at its end.
     #[arg(long, value_name = "TOPIC")]
     reply_to: Option<String>,
+    /// Name no return address and wait for no reply: exit when the broker has the record.
+    #[arg(long, conflicts_with_all = ["reply_to", "fail", "format"])]
+    no_reply: bool,
     /// How long to wait for the reply, from the moment the request is sent.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -51,11 +54,16 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let reply_to = self.reply_to.clone().unwrap_or_else(|| format!("{}.replies", self.topic));
         let settings =
             ClientSettings { bootstrap_servers: self.bootstrap.clone(), properties: Vec::new(), embedded: false };
+        let mut requester = Requester::new(&settings, &self.topic).map_err(anyhow::Error::msg)?;
+        if self.no_reply {
+            requester.send(self.record(self.given_headers())?, self.timeout).map_err(anyhow::Error::msg)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let reply_to = self.reply_to.clone().unwrap_or_else(|| format!("{}.replies", self.topic));
         let (request, correlation) = self.request(&reply_to)?;
-        let requester = Requester::new(&settings, &self.topic, &reply_to).map_err(anyhow::Error::msg)?;
+        requester.listen(&reply_to).map_err(anyhow::Error::msg)?;
         let deadline = Instant::now() + self.timeout;
         requester.send(request, self.timeout).map_err(anyhow::Error::msg)?;
         let reply = requester
@@ -79,24 +87,30 @@ impl Call {
         Ok(if self.fail && is_error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// The record, and the correlation identifier by which its reply is known.
+    /// The record with a return address, and the correlation identifier by which its reply is known.
     fn request(&self, reply_to: &str) -> anyhow::Result<(OutgoingRecord, String)> {
-        let mut headers: Vec<Header> =
-            self.headers.iter().cloned().map(|(name, value)| Header::new(name, value)).collect();
+        let mut headers = self.given_headers();
         let given = self.headers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(CORRELATION_ID));
         let correlation = given.map_or_else(|| format!("{:016x}", fastrand::u64(..)), |(_, value)| value.clone());
         if given.is_none() {
             headers.push(Header::new(CORRELATION_ID, correlation.clone()));
         }
         headers.push(Header::new(REPLY_TO, reply_to.to_owned()));
-        let record = OutgoingRecord {
+        Ok((self.record(headers)?, correlation))
+    }
+
+    fn given_headers(&self) -> Vec<Header> {
+        self.headers.iter().cloned().map(|(name, value)| Header::new(name, value)).collect()
+    }
+
+    fn record(&self, headers: Vec<Header>) -> anyhow::Result<OutgoingRecord> {
+        Ok(OutgoingRecord {
             topic: self.topic.as_str().into(),
             partition: None,
             timestamp: None,
             key: self.key.clone().map(Into::into),
             value: Some(data(self.data.as_deref().unwrap_or_default())?),
             headers,
-        };
-        Ok((record, correlation))
+        })
     }
 }
