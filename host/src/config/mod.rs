@@ -34,3 +34,6 @@ pub use secret::Secret;
 pub use tenant::{Settings, Tenant, TenantLookup};
 pub use units::parse_duration;
 pub(crate) use units::{Bytes, Quantity};
+
+#[cfg(test)]
+mod tests;

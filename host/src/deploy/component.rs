@@ -48,7 +48,7 @@ pub(super) fn find(
         faults.push(Fault::new(&wanted.place, Code::DigestMismatch, message, hint));
     }
     if let Err(reason) = verify(&bytes) {
-        let hint = "build it as a component that exports wasi:http/incoming-handler";
+        let hint = "replace it by a component that exports wasi:http/incoming-handler";
         faults.push(Fault::new(place, Code::ComponentRefused, format!("{name} cannot be run: {reason}"), hint));
     }
     if faults.is_empty() { Ok(ComponentFile { path, digest: digest.into() }) } else { Err(faults) }

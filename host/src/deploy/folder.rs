@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::component::{self, NotRead, read_inside};
-use super::{Handler, Verify, list};
+use super::{Claim, Handler, Verify, list};
 use crate::config::{Code, ComponentName, Fault, Kafka, Manifest, Place, Tenant, check_name, resolve};
 
 /// What a tenant's folder holds.
@@ -89,48 +89,43 @@ fn read_manifest(root: &Path, path: &Path, place: &Place) -> Result<String, Faul
     }
 }
 
-/// Joins a candidate to its tenant, or says all that is wrong with it.
+/// Joins a candidate to its tenant, or says all that is wrong with it; and what it asks for in either case.
 pub(super) fn handler(
     candidate: Candidate,
     root: &Path,
     tenant: &Result<Arc<Tenant>, Fault>,
     kafka: &Kafka,
     verify: Verify<'_>,
-) -> Result<Handler, Vec<Fault>> {
+) -> (Result<Handler, Vec<Fault>>, Option<Claim>) {
     let Candidate { name, place, manifest, mut faults } = candidate;
     faults.extend(check_name("handler", &name, &place).err());
+    faults.extend(tenant.as_ref().err().cloned());
     let component = manifest.as_ref().and_then(|manifest| {
         find_component(manifest, root, &name, verify).unwrap_or_else(|found| {
             faults.extend(found);
             None
         })
     });
-    let routes = match (tenant, &manifest) {
-        (Ok(tenant), Some(manifest)) => {
-            let (routes, refused) = resolve(manifest, &name, tenant);
-            faults.extend(refused);
-            routes
-        }
-        (Err(fault), _) => {
-            faults.push(fault.clone());
-            Vec::new()
-        }
-        (Ok(_), None) => Vec::new(),
-    };
-    match (tenant, manifest, component) {
-        (Ok(tenant), Some(manifest), Some(component)) if faults.is_empty() => Ok(Handler {
+    let claim = manifest.as_ref().zip(tenant.as_ref().ok()).map(|(manifest, tenant)| {
+        let (routes, refused) = resolve(manifest, &name, tenant);
+        faults.extend(refused);
+        Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes }
+    });
+    let outcome = match (tenant, manifest, component, &claim) {
+        (Ok(tenant), Some(manifest), Some(component), Some(claim)) if faults.is_empty() => Ok(Handler {
             tenant: tenant.clone(),
             name: name.into(),
-            group: kafka.group(&tenant.name, manifest.group.as_deref()).into(),
+            group: claim.group.clone(),
             component,
             env: manifest.env,
-            routes,
+            routes: claim.routes.clone(),
         }),
         _ => {
             faults.sort_by(|a, b| a.place.cmp(&b.place));
             Err(faults)
         }
-    }
+    };
+    (outcome, claim)
 }
 
 fn find_component(

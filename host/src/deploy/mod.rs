@@ -13,6 +13,9 @@ mod folder;
 
 pub use component::ComponentFile;
 
+#[cfg(test)]
+mod tests;
+
 /// Asks whether a component can be run as a handler: a port, since only one room knows the WebAssembly runtime. The
 /// error is a sentence that says what was found.
 pub type Verify<'a> = &'a dyn Fn(&[u8]) -> Result<(), String>;
@@ -37,6 +40,15 @@ pub struct Found {
     pub place: Place,
     /// The handler, or why it is refused.
     pub outcome: Result<Arc<Handler>, Vec<Fault>>,
+    /// What it asks for, as far as that could be understood.
+    claim: Option<Claim>,
+}
+
+/// The topics that a handler asks for, whether it may run or not.
+#[derive(Clone, Debug)]
+struct Claim {
+    group: Arc<str>,
+    routes: Vec<HandlerRoute>,
 }
 
 /// A handler that may run.
@@ -108,11 +120,10 @@ fn read_tenant(operator: &Operator, path: &Path, name: &str, verify: Verify<'_>,
         }
         (Ok(()), TenantLookup::Found(tenant)) => Ok(tenant),
     };
-    deployment.handlers.extend(contents.candidates.into_iter().map(|candidate| Found {
-        tenant: name.into(),
-        name: candidate.name.as_str().into(),
-        place: candidate.place.clone(),
-        outcome: folder::handler(candidate, &contents.root, &tenant, &operator.kafka, verify).map(Arc::new),
+    deployment.handlers.extend(contents.candidates.into_iter().map(|candidate| {
+        let (found_name, found_place) = (candidate.name.as_str().into(), candidate.place.clone());
+        let (outcome, claim) = folder::handler(candidate, &contents.root, &tenant, &operator.kafka, verify);
+        Found { tenant: name.into(), name: found_name, place: found_place, outcome: outcome.map(Arc::new), claim }
     }));
 }
 

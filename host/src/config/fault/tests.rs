@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use callgate_core::failure::Reason;
+
 use super::*;
 
 #[test]
@@ -13,14 +15,44 @@ fn a_fault_says_where_what_and_what_to_do() {
     );
 }
 
-#[test]
-fn every_code_has_its_section_in_the_documentation_and_no_section_is_left_over() {
+/// The codes that a part of `docs/errors.md` has sections for.
+fn documented(part: &str) -> BTreeSet<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");
     let page = std::fs::read_to_string(page).expect("the page is there");
-    let configuration = page.split("\n## ").find(|part| part.starts_with("Configuration")).expect("the part is there");
-    let titles = configuration.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
-    let codes: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    assert_eq!(titles.collect::<BTreeSet<_>>(), codes);
+    let part = page.split("\n## ").find(|text| text.lines().next() == Some(part)).expect("the part is there");
+    let titles = part.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
+    titles.map(str::to_owned).collect()
+}
+
+fn codes(of_broker: bool) -> BTreeSet<String> {
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    codes.filter(|code| code.starts_with("broker.") == of_broker).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_code_has_its_section_in_the_documentation_and_no_section_is_left_over() {
+    assert_eq!(documented("Configuration"), codes(false));
+    assert_eq!(documented("Brokers"), codes(true));
+}
+
+#[test]
+fn every_reason_of_a_dead_letter_has_its_section() {
+    let reasons = [
+        Reason::InvalidRequest,
+        Reason::RequestTooLarge,
+        Reason::TooManyHops,
+        Reason::Trap,
+        Reason::OutOfMemory,
+        Reason::Deadline,
+        Reason::NoResponse,
+        Reason::Status,
+        Reason::InvalidResponse,
+        Reason::ResponseTooLarge,
+        Reason::ReplyRefused,
+        Reason::ReplyTooLarge,
+        Reason::ReplyFailed,
+    ];
+    assert_eq!(documented("Dead letters"), reasons.iter().map(|reason| reason.as_str().to_owned()).collect());
 }
 
 #[test]
