@@ -176,7 +176,9 @@ class Log:
         self._consumer.close()
 
     def _take(self, seconds):
-        for message in self._consumer.consume(1000, seconds):
+        # `consume` alone would wait for all thousand of them.
+        first = self._consumer.poll(seconds)
+        for message in [] if first is None else [first, *self._consumer.consume(1000, 0)]:
             error = message.error()
             if error is None:
                 self._next[message.partition()] = message.offset() + 1
