@@ -1,6 +1,6 @@
 //! What applies to the records of a topic: the tenant's rules, the handler's version, the route.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use callgate_core::dead_letter::DeadLetterPolicy;
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::reply::ReplyPolicy;
-use callgate_core::route::{Route, TopicSelector};
+use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
 use crate::broker::ClientSettings;
@@ -20,6 +20,8 @@ use crate::invoke::Callable;
 pub struct Tenant {
     /// Its name.
     pub name: Arc<str>,
+    /// What its routes may consume: patterns match nothing else.
+    pub topics: TopicList,
     /// How to reach the brokers, and as whom.
     pub client: ClientSettings,
     /// Whom its records may address, and how.
@@ -36,6 +38,22 @@ pub struct Tenant {
     pub max_in_flight: usize,
     /// Records in memory, all its groups together.
     pub bounds: Bounds,
+}
+
+impl Tenant {
+    /// Whether the topic's name is one that this tenant's dead letters go to.
+    fn takes_dead_letters(&self, topic: &str) -> bool {
+        match &self.dead_letter.topic {
+            Some(letters) => **letters == *topic,
+            None => topic.strip_suffix("-dlt").is_some_and(|source| !source.is_empty()),
+        }
+    }
+}
+
+/// The topics that no pattern of a tenant with these handlers may match.
+pub(super) fn never_matched<'a>(handlers: impl Iterator<Item = &'a Arc<Handler>>) -> Arc<HashSet<Arc<str>>> {
+    let routes = handlers.flat_map(|handler| &handler.routes);
+    Arc::new(routes.filter_map(|(_, route)| route.reply_to.clone()).collect())
 }
 
 /// One version of a handler.
@@ -109,11 +127,17 @@ impl Routes {
 pub(super) struct RouteTable {
     topics: HashMap<Arc<str>, Arc<Bound>>,
     patterns: Vec<(TopicSelector, Arc<Bound>)>,
+    // The tenant's fixed reply topics: a pattern that matched them would go round in circles.
+    never: Arc<HashSet<Arc<str>>>,
 }
 
 impl RouteTable {
-    pub(super) fn new<'a>(handlers: impl Iterator<Item = &'a Arc<Handler>>, tenant_slots: &Arc<Semaphore>) -> Self {
-        let mut table = Self { topics: HashMap::new(), patterns: Vec::new() };
+    pub(super) fn new<'a>(
+        handlers: impl Iterator<Item = &'a Arc<Handler>>,
+        never: &Arc<HashSet<Arc<str>>>,
+        tenant_slots: &Arc<Semaphore>,
+    ) -> Self {
+        let mut table = Self { topics: HashMap::new(), patterns: Vec::new(), never: never.clone() };
         for handler in handlers {
             for (selector, route) in &handler.routes {
                 let bound = Arc::new(Bound::new(handler, route, tenant_slots));
@@ -130,9 +154,14 @@ impl RouteTable {
 
     /// The route of a topic: one that names it, else the first pattern that matches it.
     fn get(&self, topic: &str) -> Option<&Arc<Bound>> {
-        self.topics
-            .get(topic)
-            .or_else(|| self.patterns.iter().find(|(selector, _)| selector.matches(topic)).map(|(_, bound)| bound))
+        self.topics.get(topic).or_else(|| {
+            let wanted = |(selector, bound): &&(TopicSelector, Arc<Bound>)| {
+                let tenant = &bound.handler.tenant;
+                selector.matches(topic) && tenant.topics.allows(topic) && !tenant.takes_dead_letters(topic)
+            };
+            let (_, bound) = self.patterns.iter().find(wanted)?;
+            (!self.never.contains(topic)).then_some(bound)
+        })
     }
 
     /// The topics that are named.

@@ -1,6 +1,6 @@
 //! A running host: its workers, its clients, its groups; how it is started and how it drains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use callgate_core::dead_letter::{DeadLetterPolicy, dead_letter_topic};
 use callgate_core::order::{LaneId, Ordering};
 use tokio::sync::{Semaphore, watch};
 
-use super::bound::{Handler, RouteTable, Routes};
+use super::bound::{Handler, RouteTable, Routes, never_matched};
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
 use super::unit::RecordUnit;
@@ -44,6 +44,7 @@ struct JoinedGroup {
     status: Arc<GroupStatus>,
     routes: Arc<Routes>,
     handlers: Mutex<Vec<Arc<Handler>>>,
+    never: Arc<HashSet<Arc<str>>>,
     tenant_slots: Arc<Semaphore>,
 }
 
@@ -115,9 +116,10 @@ impl Host {
             for handler in handlers {
                 groups.entry(&handler.group_id).or_default().push(handler);
             }
+            let never = never_matched(handlers.iter());
             let bounds = shared_among(tenant.bounds, groups.len());
             for (group_id, handlers) in &groups {
-                let table = RouteTable::new(handlers.iter().copied(), &tenant_slots);
+                let table = RouteTable::new(handlers.iter().copied(), &never, &tenant_slots);
                 let (topics, has_patterns) = (table.named().cloned().collect(), table.has_patterns());
                 let routes = Arc::new(Routes::new(table));
                 let intake = Arc::new(GroupIntake {
@@ -151,6 +153,7 @@ impl Host {
                     status: group.status(),
                     routes,
                     handlers: Mutex::new(handlers.iter().map(|handler| (*handler).clone()).collect()),
+                    never: never.clone(),
                     tenant_slots: tenant_slots.clone(),
                 });
                 list.push(group);
@@ -174,7 +177,7 @@ impl Host {
             for handler in handlers.iter_mut().filter(|handler| handler.name == version.name) {
                 *handler = version.clone();
             }
-            group.routes.replace(RouteTable::new(handlers.iter(), &group.tenant_slots));
+            group.routes.replace(RouteTable::new(handlers.iter(), &group.never, &group.tenant_slots));
         }
     }
 
