@@ -125,6 +125,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
     let settings = &tenant.settings;
     Tenant {
         name: tenant.name.clone(),
+        topics: tenant.topics.clone(),
         client: client_settings(operator, tenant, brokers),
         reply: tenant.reply.clone(),
         dead_letter: settings.dead_letter.clone(),
