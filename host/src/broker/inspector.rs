@@ -1,5 +1,6 @@
 //! What the broker tells a tenant before anything runs: which topics and groups there are, and what may be done there.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,9 @@ pub enum NotDescribed {
     Other(String),
 }
 
+/// What the broker says of one topic or group, or why it does not.
+pub type Described<T> = Result<T, NotDescribed>;
+
 impl From<RDKafkaErrorCode> for NotDescribed {
     fn from(code: RDKafkaErrorCode) -> Self {
         match code {
@@ -107,7 +111,7 @@ impl Inspector {
     pub fn topics<'n>(
         &self,
         names: impl IntoIterator<Item = &'n str>,
-    ) -> Result<Vec<(String, Result<TopicDescription, NotDescribed>)>, NoAnswer> {
+    ) -> Result<BTreeMap<String, Described<TopicDescription>>, NoAnswer> {
         let mut names: Vec<&str> = names.into_iter().collect();
         names.sort_unstable();
         names.dedup();
@@ -126,7 +130,7 @@ impl Inspector {
     ///
     /// # Errors
     /// A group that nobody has joined yet may be [`NotDescribed::Missing`]. Its coordinator may give no answer at all.
-    pub fn group(&self, name: &str) -> Result<Option<Allowed>, NotDescribed> {
+    pub fn group(&self, name: &str) -> Described<Option<Allowed>> {
         let question = Question::group(self.client.client().native_client(), name, PATIENCE);
         match self.wait(question) {
             Ok(answer) => match answer.group() {

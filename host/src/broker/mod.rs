@@ -16,7 +16,7 @@ pub use consumer::{
 };
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
-pub use inspector::{Allowed, Inspector, NoAnswer, NotDescribed, TopicDescription};
+pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
 pub use settings::{ClientSettings, PropertyRefusal, check_property};

@@ -7,14 +7,14 @@ use callgate_core::dead_letter::dead_letter_topic;
 use callgate_core::route::TopicSelector;
 
 use super::Subject;
-use crate::broker::{Allowed, Inspector, NoAnswer, NotDescribed, TopicDescription};
+use crate::broker::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 use crate::config::{HandlerRoute, Tenant};
 use crate::deploy::Handler;
 
 /// What the brokers say.
 pub(super) struct View {
     topics: BTreeMap<Arc<str>, Topic>,
-    groups: BTreeMap<Arc<str>, Result<Option<Allowed>, NotDescribed>>,
+    groups: BTreeMap<Arc<str>, Described<Option<Allowed>>>,
     /// The names of all topics, and those that routes name, by group: a pattern does not get these.
     names: Vec<Arc<str>>,
     named: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
@@ -22,7 +22,7 @@ pub(super) struct View {
 
 /// A topic that some handler needs.
 pub(super) struct Topic {
-    pub(super) description: Result<TopicDescription, NotDescribed>,
+    pub(super) description: Described<TopicDescription>,
     /// The largest batch it takes, bytes, where that can be known.
     pub(super) max_message_bytes: Option<usize>,
     /// Where it is missing and the host would make it: whether that is allowed.
@@ -59,7 +59,7 @@ impl View {
     }
 
     fn describe(&mut self, inspector: &Inspector, wanted: &BTreeSet<Arc<str>>) -> Result<(), NoAnswer> {
-        let mut described: BTreeMap<_, _> = inspector.topics(wanted.iter().map(|name| &**name))?.into_iter().collect();
+        let mut described = inspector.topics(wanted.iter().map(|name| &**name))?;
         for name in wanted {
             let description = described
                 .remove(&**name)
@@ -88,7 +88,7 @@ impl View {
         self.topics.get(name)
     }
 
-    pub(super) fn group(&self, name: &str) -> Option<&Result<Option<Allowed>, NotDescribed>> {
+    pub(super) fn group(&self, name: &str) -> Option<&Described<Option<Allowed>>> {
         self.groups.get(name)
     }
 
