@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::online::Findings;
 use super::Report;
+use super::online::Findings;
 use crate::config::{Bytes, HandlerRoute, Quantity};
 use crate::deploy::Handler;
 
