@@ -91,20 +91,6 @@ def test_run_refuses_a_faulty_configuration(configured):
     assert "callgate.toml:2" in done.stderr
 
 
-def test_check_online(configured, kafka):
-    (configured / "callgate.toml").write_text(f'[kafka]\nbootstrap_servers = "{kafka.bootstrap}"\n[tenants.shop]\n'
-                                              f'topics = ["check-*"]\n')
-    topic = f"check-{uuid.uuid4().hex}"
-    (configured / "handlers/shop/orders.toml").write_text(toml({
-        "component": "mischief.wasm", "routes": [{"topic": topic, "operation": "POST /echo"}]}))
-    assert callgate("check", folder=configured).returncode == 0
-    missing = callgate("check", "--online", folder=configured)
-    assert missing.returncode == 2
-    assert topic in missing.stdout + missing.stderr
-    kafka.create(topic)
-    assert callgate("check", "--online", folder=configured).returncode == 0
-
-
 # invoke
 
 

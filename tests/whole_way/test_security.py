@@ -1,29 +1,11 @@
 """A broker that asks for a login and allows only what it must: what the host may not write, it says."""
 
-from contextlib import contextmanager
-
 import pytest
-from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    ResourcePatternType,
-    ResourceType,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
+from confluent_kafka.admin import ResourceType, ScramMechanism
+from kafka.access import USER, acl, allow, create_user, forbidden, login, take_back
 from kafka.broker import USERS
-from kafka.client import PATIENCE, Client
+from kafka.client import Client
 from mischief import answer
-
-USER = "callgate"
-
-
-def login(mechanism, user, password):
-    return {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism, "sasl.username": user,
-            "sasl.password": password}
 
 
 @pytest.fixture(scope="module")
@@ -35,36 +17,6 @@ def cluster(a_broker):
 def setup(cluster):
     """Past the login, by the broker's open listener."""
     return Client(cluster.admin)
-
-
-def acl(kind, prefix, user=USER):
-    """Everything, on what has this prefix."""
-    return AclBinding(kind, prefix, ResourcePatternType.PREFIXED, f"User:{user}", "*", AclOperation.ALL,
-                      AclPermissionType.ALLOW)
-
-
-def allow(setup, *acls):
-    for future in setup.admin.create_acls(list(acls)).values():
-        future.result(PATIENCE)
-
-
-def take_back(setup, binding):
-    filter_ = AclBindingFilter(binding.restype, binding.name, binding.resource_pattern_type, binding.principal,
-                               binding.host, binding.operation, binding.permission_type)
-    for future in setup.admin.delete_acls([filter_]).values():
-        future.result(PATIENCE)
-
-
-@contextmanager
-def forbidden(setup, topic):
-    """Writing to one topic, while the block lasts."""
-    binding = AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{USER}", "*",
-                         AclOperation.WRITE, AclPermissionType.DENY)
-    allow(setup, binding)
-    try:
-        yield
-    finally:
-        take_back(setup, binding)
 
 
 def make(new_host, cluster, setup, properties, user=USER, **tenant):
@@ -90,10 +42,7 @@ def test_a_login_by_password(host):
 @pytest.mark.parametrize("bits", [256, 512])
 def test_a_login_by_scram(new_host, cluster, setup, bits):
     user, password = f"scram-{bits}", f"only-for-{bits}"
-    credential = ScramCredentialInfo(getattr(ScramMechanism, f"SCRAM_SHA_{bits}"), 4096)
-    upsertion = UserScramCredentialUpsertion(user, credential, password.encode())
-    for future in setup.admin.alter_user_scram_credentials([upsertion]).values():
-        future.result(PATIENCE)
+    create_user(setup, user, password, getattr(ScramMechanism, f"SCRAM_SHA_{bits}"))
     host = make(new_host, cluster, setup, login(f"SCRAM-SHA-{bits}", user, password), user=user).start()
     assert host.ask("reply", answer(body=b"hello")).value == b"hello"
     assert password not in host.log()
@@ -150,9 +99,7 @@ def test_a_forbidden_dead_letter_topic_stops_its_partition_until_it_is_allowed(h
 def test_tenants_may_have_credentials_of_their_own(new_host, cluster, setup):
     host = make(new_host, cluster, setup, login("PLAIN", USER, USERS[USER]))
     user = f"tenant-{host.tenant}"
-    upsertion = UserScramCredentialUpsertion(user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096), b"its-own")
-    for future in setup.admin.alter_user_scram_credentials([upsertion]).values():
-        future.result(PATIENCE)
+    create_user(setup, user, "its-own")
     host.configure(kafka={"bootstrap_servers": cluster.bootstrap, "properties": login("PLAIN", USER, USERS[USER])},
                    tenant={"kafka_properties": login("SCRAM-SHA-256", user, "its-own")})
     take_back(setup, acl(ResourceType.TOPIC, f"{host.tenant}."))
