@@ -81,7 +81,7 @@ def test_check_refuses_what_is_no_handler(configured):
 def test_check_without_a_configuration(tmp_path):
     done = callgate("check", "--config", str(tmp_path / "nowhere.toml"))
     assert done.returncode == 2
-    assert "nowhere.toml" in done.stderr
+    assert "nowhere.toml" in done.stdout + done.stderr
 
 
 def test_run_refuses_a_faulty_configuration(configured):

@@ -71,7 +71,8 @@ impl Requester {
             let (_, end) = replies
                 .fetch_watermarks(reply_topic, partition, METADATA_PATIENCE)
                 .map_err(|error| format!("cannot read the end of {reply_topic}-{partition}: {error}"))?;
-            list.add_partition_offset(reply_topic, partition, Offset::Offset(end)).map_err(|error| error.to_string())?;
+            list.add_partition_offset(reply_topic, partition, Offset::Offset(end))
+                .map_err(|error| error.to_string())?;
         }
         replies.assign(&list).map_err(|error| error.to_string())?;
         self.replies = Some(replies);
