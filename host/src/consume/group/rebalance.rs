@@ -1,0 +1,191 @@
+//! How a group answers rebalances: one after another, each over many steps.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::active::{Active, stop_recreated};
+use super::super::opening::{Opened, Opening};
+use super::super::partition::{Beginning, Partition};
+use super::{Group, divided};
+use crate::broker::{Assigned, GroupEvent, TopicPartition};
+
+/// How long work on a revoked partition may go on before it is fenced; a hand-over is to take at most 5 s.
+const DRAIN: Duration = Duration::from_millis(4500);
+/// How long the commit of a revoked partition may take.
+const LAST_COMMIT: Duration = Duration::from_secs(2);
+
+/// The one that is being answered.
+pub(super) enum Rebalance {
+    /// Partitions come: their offsets are being asked for.
+    Coming(Opening),
+    /// Partitions go: their work ends, and then its commit.
+    Going { partitions: Vec<TopicPartition>, until: Instant, committing: bool },
+}
+
+impl Group {
+    pub(super) fn go_on_rebalancing(&mut self) {
+        loop {
+            match &self.rebalance {
+                Some(Rebalance::Coming(opening)) => {
+                    // What was lost before it was taken up need not be asked about any longer.
+                    let lost = self.pending.iter().any(|event| matches!(event, GroupEvent::Revoked { lost: true, .. }));
+                    match opening.poll() {
+                        Some(opened) => self.take_up(opened),
+                        None if lost => self.take_up(Vec::new()),
+                        None => return,
+                    }
+                }
+                Some(Rebalance::Going { .. }) => {
+                    if !self.go() {
+                        return;
+                    }
+                }
+                None => match self.pending.pop_front() {
+                    Some(GroupEvent::Assigned(partitions)) => self.begin_coming(partitions),
+                    Some(GroupEvent::Revoked { partitions, .. }) => self.begin_going(partitions),
+                    _ => return,
+                },
+            }
+        }
+    }
+
+    fn begin_coming(&mut self, partitions: Vec<TopicPartition>) {
+        let Some(consumer) = &self.consumer else { return };
+        tracing::info!(
+            target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions),
+            "partitions assigned"
+        );
+        self.status.update(|status| {
+            status.rebalances += 1;
+            status.opening = partitions.len();
+        });
+        self.rebalance = Some(Rebalance::Coming(Opening::begin(
+            consumer,
+            partitions,
+            self.subscribed.clone(),
+            self.first_starts.clone(),
+            self.intake.clone(),
+            self.wake.clone(),
+        )));
+    }
+
+    fn take_up(&mut self, opened: Vec<Opened>) {
+        self.rebalance = None;
+        let Some(consumer) = &self.consumer else { return };
+        let assigned: Vec<Assigned> =
+            opened.iter().map(|opened| Assigned { at: opened.at.clone(), position: opened.position }).collect();
+        let feeds = match consumer.assign(&assigned) {
+            Ok(feeds) => feeds,
+            Err(error) => {
+                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot take up partitions");
+                return;
+            }
+        };
+        self.epoch += 1;
+        let bounds = divided(self.settings.bounds, self.active.len() + opened.len());
+        for (opened, feed) in opened.into_iter().zip(feeds) {
+            let ordering = self.intake.ordering(&opened.at.topic);
+            let partition = Arc::new(Partition::new(
+                opened.at.clone(),
+                ordering,
+                self.epoch,
+                Beginning { topic_id: opened.topic_id, position: opened.position, metadata: opened.metadata },
+                bounds,
+                self.wake.clone(),
+            ));
+            if opened.recreated {
+                stop_recreated(&self.settings.group_id, &partition);
+            }
+            if opened.first {
+                partition.commit_anyway();
+                self.commits.hurry();
+            }
+            self.active.insert(opened.at, Active::new(partition, feed));
+        }
+        self.active.values().for_each(|active| active.partition.rebound(bounds));
+        let assigned = self.active.len();
+        self.status.update(|status| {
+            status.joined = true;
+            status.opening = 0;
+            status.assigned = assigned;
+        });
+    }
+
+    pub(super) fn begin_going(&mut self, partitions: Vec<TopicPartition>) {
+        if !self.stopping {
+            tracing::info!(
+                target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions),
+                "partitions revoked"
+            );
+            self.status.update(|status| status.rebalances += 1);
+        }
+        for at in &partitions {
+            if let Some(active) = self.active.get_mut(at) {
+                active.leaving = true;
+                active.partition.drain();
+            }
+        }
+        self.rebalance = Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false });
+    }
+
+    /// Goes on giving partitions up. Returns whether that is done.
+    fn go(&mut self) -> bool {
+        let Some(Rebalance::Going { partitions, until, committing }) = &mut self.rebalance else { return true };
+        let now = Instant::now();
+        let going: Vec<Arc<Partition>> =
+            partitions.iter().filter_map(|at| Some(self.active.get(at)?.partition.clone())).collect();
+        if !*committing {
+            let working = going.iter().any(|partition| !partition.is_fenced() && partition.started() > 0);
+            if working && now < *until {
+                return false;
+            }
+            // The commit on its way was for other moments of the same partitions.
+            if self.commits.is_on_its_way() && now < *until + LAST_COMMIT {
+                return false;
+            }
+            *committing = true;
+            *until = now + LAST_COMMIT;
+            self.commits.abandon();
+            if let Some(consumer) = &self.consumer {
+                let begun = self.commits.begin(consumer, going.iter());
+                self.tell_failed(begun);
+            }
+            // Whatever ends after this snapshot was not committed, and comes again elsewhere.
+            going.iter().for_each(|partition| partition.fence());
+        }
+        let waiting = matches!(self.rebalance, Some(Rebalance::Going { until, .. }) if now < until);
+        if self.commits.is_on_its_way() && waiting {
+            return false;
+        }
+        self.give_up();
+        true
+    }
+
+    fn give_up(&mut self) {
+        let Some(Rebalance::Going { partitions, .. }) = self.rebalance.take() else { return };
+        for at in &partitions {
+            self.active.remove(at);
+        }
+        self.commits.abandon();
+        let bounds = divided(self.settings.bounds, self.active.len());
+        self.active.values().for_each(|active| active.partition.rebound(bounds));
+        if self.stopping {
+            if let Some(consumer) = self.consumer.take()
+                && !consumer.close(LAST_COMMIT)
+            {
+                tracing::warn!(
+                    target: "callgate::consume", group = %self.settings.group_id,
+                    "left without an answer of the broker; its partitions move when the session times out"
+                );
+            }
+        } else if let Some(Err(error)) = self.consumer.as_ref().map(|consumer| consumer.unassign(&partitions)) {
+            tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot give up partitions");
+        }
+        let assigned = self.active.len();
+        self.status.update(|status| status.assigned = assigned);
+    }
+}
+
+fn names(partitions: &[TopicPartition]) -> String {
+    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
