@@ -52,6 +52,22 @@ fn unsafe_code_stays_in_the_files_that_are_looked_at_for_it() {
 }
 
 #[test]
+fn every_alert_has_its_section_in_the_documentation_and_no_section_is_left_over() {
+    let code = sources(&["host/src"]).map(read).collect::<Vec<_>>().join("\n");
+    let mut alerts: Vec<&str> = code.split("code = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    alerts.retain(|alert| alert.starts_with("run."));
+    let page = read("docs/errors.md");
+    let mut sections: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("### `run.")?.strip_suffix('`')).collect();
+    let mut alerts: Vec<&str> = alerts.iter().map(|alert| &alert["run.".len()..]).collect();
+    for list in [&mut alerts, &mut sections] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    assert_eq!(alerts, sections);
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     forbid(&["host", "tests", "guest-examples"], |path| path != file!(), &["todo!", "unimplemented!"]);
     let notes: Vec<_> = sources(&["host", "tests", "guest-examples"])

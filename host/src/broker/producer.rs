@@ -82,7 +82,7 @@ impl<S: Shipment> ClientContext for Context<S> {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "callgate::broker", %error, reason, "the producer's client reports an error");
+        tracing::warn!(target: "callgate::broker", code = "run.client-error", %error, reason, "the producer's client reports an error");
     }
 }
 
@@ -146,10 +146,12 @@ impl<S: Shipment> Producer<S> {
         match Self::client(&self.settings) {
             Ok(fresh) => {
                 let reason = failed.client().fatal_error().map_or_else(String::new, |(_, reason)| reason);
-                tracing::error!(target: "callgate::broker", reason, "a producer failed for good and is made again");
+                tracing::error!(target: "callgate::broker", code = "run.client-failed", reason, "a producer failed for good and is made again");
                 *client = Arc::new(fresh);
             }
-            Err(error) => tracing::error!(target: "callgate::broker", error, "cannot make a producer again"),
+            Err(error) => {
+                tracing::error!(target: "callgate::broker", code = "run.client-failed", error, "cannot make a producer again")
+            }
         }
     }
 

@@ -53,7 +53,7 @@ async fn serve(operator: &Operator) -> anyhow::Result<()> {
     let handlers = load(operator, &compiler, Brokers::Real);
     if handlers.is_empty() {
         tracing::warn!(
-            target: "callgate::deploy", directory = %operator.deploy.directory.display(),
+            target: "callgate::deploy", code = "run.no-handler", directory = %operator.deploy.directory.display(),
             "no handler is loaded, so nothing is consumed: put <tenant>/<handler>.wasm into the deploy directory and start again"
         );
     }

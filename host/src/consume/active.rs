@@ -82,7 +82,7 @@ fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
     match error {
         FeedError::OffsetOutOfRange => {
             tracing::error!(
-                target: "callgate::consume", group, partition = %partition.at,
+                target: "callgate::consume", code = "run.offset-out-of-range", group, partition = %partition.at,
                 "the partition stops: the offset to go on from does not exist. Was the topic deleted and made again, or \
                  did its retention delete records before they were read? Set the group's offset by hand \
                  (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
@@ -90,7 +90,7 @@ fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
             partition.stop_for_good("offset out of range".to_owned());
         }
         FeedError::Other(error) => tracing::warn!(
-            target: "callgate::consume", group, partition = %partition.at, error,
+            target: "callgate::consume", code = "run.partition-error", group, partition = %partition.at, error,
             "the broker reports an error for a partition; trying again"
         ),
     }
@@ -99,7 +99,7 @@ fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
 /// Whether to skip or to repeat the records of a topic that was made again is for a person to say.
 pub(super) fn stop_recreated(group: &str, partition: &Partition) {
     tracing::error!(
-        target: "callgate::consume", group, partition = %partition.at,
+        target: "callgate::consume", code = "run.topic-recreated", group, partition = %partition.at,
         "the partition stops: its topic was deleted and made again since the group's last commit, so the committed \
          offset says nothing about the records in it. Set the group's offset by hand (kafka-consumer-groups \
          --reset-offsets) while no host runs, then start again"

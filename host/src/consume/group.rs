@@ -140,11 +140,11 @@ impl Group {
                 self.tell_failed(ended);
             }
             GroupEvent::Error(error) => {
-                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "the group's client reports an error");
+                tracing::warn!(target: "callgate::consume", code = "run.client-error", group = %self.settings.group_id, error, "the group's client reports an error");
             }
             GroupEvent::Fatal(error) => {
                 tracing::error!(
-                    target: "callgate::consume", group = %self.settings.group_id, error,
+                    target: "callgate::consume", code = "run.client-failed", group = %self.settings.group_id, error,
                     "the group's client failed for good; nothing more is consumed or committed here. \
                      Is another host running with the same instance_id? Restart this one"
                 );
@@ -152,7 +152,7 @@ impl Group {
             }
             GroupEvent::Revoked { ref partitions, lost: true } => {
                 tracing::warn!(
-                    target: "callgate::consume", group = %self.settings.group_id, partitions = partitions.len(),
+                    target: "callgate::consume", code = "run.partitions-lost", group = %self.settings.group_id, partitions = partitions.len(),
                     "partitions were lost: this host was thought dead; its work on them counts for nothing"
                 );
                 for at in partitions {
@@ -182,7 +182,7 @@ impl Group {
             Ok(()) if topics.is_empty() => self.status.update(|status| status.joined = true),
             Ok(()) => self.subscribed = topics,
             Err(error) => {
-                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot subscribe");
+                tracing::warn!(target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error, "cannot subscribe");
             }
         }
     }
@@ -231,7 +231,7 @@ impl Group {
         let Err(error) = commit else { return };
         self.status.update(|status| status.failed_commits += 1);
         tracing::warn!(
-            target: "callgate::consume", group = %self.settings.group_id, error,
+            target: "callgate::consume", code = "run.commit-failed", group = %self.settings.group_id, error,
             "a commit of offsets failed; what it would have said is said again by the next one"
         );
     }

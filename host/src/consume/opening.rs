@@ -97,7 +97,10 @@ impl Opening {
                         return wake.wake();
                     }
                     Err(error) => {
-                        tracing::warn!(error, "cannot take up the assigned partitions yet; trying again");
+                        tracing::warn!(
+                            target: "callgate::consume", code = "run.rebalance-failed", error,
+                            "cannot take up the assigned partitions yet; trying again"
+                        );
                         thread::sleep(PAUSE);
                     }
                 }

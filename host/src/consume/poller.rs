@@ -36,7 +36,7 @@ impl Poller {
     /// Waits until its groups have been left.
     pub fn join(self) {
         if self.thread.join().is_err() {
-            tracing::error!(target: "callgate::consume", "a polling thread panicked");
+            tracing::error!(target: "callgate::consume", code = "run.host-failed", "a polling thread panicked");
         }
     }
 }

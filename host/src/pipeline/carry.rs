@@ -115,7 +115,7 @@ async fn address(
 
 /// The host had no room for the call: that is not the handler's fault, so it is tried again and not counted.
 async fn overloaded(bound: &Bound, reason: &str, pause: &mut Duration) {
-    tracing::warn!(target: "callgate::pipeline", handler = %bound.handler, reason, "a call found no room; it is tried again");
+    tracing::warn!(target: "callgate::pipeline", code = "run.no-room", handler = %bound.handler, reason, "a call found no room; it is tried again");
     tokio::time::sleep(*pause).await;
     *pause = (*pause * 2).min(MAX_PAUSE);
 }

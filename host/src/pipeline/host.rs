@@ -188,14 +188,14 @@ impl Host {
         self.pollers.into_iter().for_each(Poller::join);
         for settlement in &self.settlements {
             if !settlement.flush(LAST_FLUSH) {
-                tracing::warn!(target: "callgate::pipeline", "some records that were sent were not acknowledged in time; theirs come again");
+                tracing::warn!(target: "callgate::pipeline", code = "run.left-without-answer", "some records that were sent were not acknowledged in time; theirs come again");
             }
         }
         // Workers may be gone already if their runtime failed.
         let _ = self.stop_workers.send(true);
         for worker in self.workers {
             if worker.join().is_err() {
-                tracing::error!(target: "callgate::pipeline", "a worker thread panicked");
+                tracing::error!(target: "callgate::pipeline", code = "run.host-failed", "a worker thread panicked");
             }
         }
     }
@@ -232,7 +232,7 @@ impl Intake for GroupIntake {
             Ok(true) => tracing::info!(target: "callgate::pipeline", %topic, partitions, "made the dead-letter topic"),
             Ok(false) => {}
             Err(error) => tracing::warn!(
-                target: "callgate::pipeline", group = self.group_id, %topic, error,
+                target: "callgate::pipeline", code = "run.dead-letter-topic-missing", group = self.group_id, %topic, error,
                 "the dead-letter topic is not there, and is not made; the first dead letter will stop its partition"
             ),
         }

@@ -106,7 +106,7 @@ async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Re
 /// A panic is a defect of the host, and the next record may meet it too: the partition stands still, the others go on.
 fn host_failed(partition: &Partition) {
     tracing::error!(
-        target: "callgate::pipeline", partition = %partition.at,
+        target: "callgate::pipeline", code = "run.host-failed", partition = %partition.at,
         "the partition stops: the host itself failed while a record of it was on its way, see the panic above. Nothing \
          is lost; please report it, and start the host again"
     );

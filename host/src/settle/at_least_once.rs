@@ -49,7 +49,7 @@ impl<U: Unit> AtLeastOnce<U> {
                 Ok(known) => return Ok(known),
                 Err(TopicProblem::Refused(reason)) => return Err(reason),
                 Err(TopicProblem::NoAnswer(reason)) => {
-                    tracing::warn!(target: "callgate::settle", %topic, reason, "waiting for the broker to describe a topic");
+                    tracing::warn!(target: "callgate::settle", code = "run.topic-not-described", %topic, reason, "waiting for the broker to describe a topic");
                     sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }

@@ -43,7 +43,7 @@ impl<U: Unit> Shipment for Delivery<U> {
             (Meaning::Answer { unit, end }, Ok(())) => unit.end(end),
             (Meaning::Answer { unit, end }, Err(error)) => {
                 tracing::warn!(
-                    target: "callgate::settle", topic = %record.topic, %error,
+                    target: "callgate::settle", code = "run.answer-dropped", topic = %record.topic, %error,
                     "an answer beside a dead letter could not be written and is dropped"
                 );
                 unit.end(match end {

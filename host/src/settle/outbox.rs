@@ -45,7 +45,7 @@ impl<U: Unit> Outbox<U> {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::error!(
-                        target: "callgate::settle", %topic, error, reason = %failure.reason,
+                        target: "callgate::settle", code = "run.dead-letter-unwritable", %topic, error, reason = %failure.reason,
                         "a dead letter cannot be written, so its partition stands still until it can; \
                          is the topic there, and may this tenant write to it?"
                     );

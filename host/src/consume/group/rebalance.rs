@@ -77,7 +77,7 @@ impl Group {
         let feeds = match consumer.assign(&assigned) {
             Ok(feeds) => feeds,
             Err(error) => {
-                tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot take up partitions");
+                tracing::warn!(target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error, "cannot take up partitions");
                 return;
             }
         };
@@ -174,12 +174,12 @@ impl Group {
                 && !consumer.close(LAST_COMMIT)
             {
                 tracing::warn!(
-                    target: "callgate::consume", group = %self.settings.group_id,
+                    target: "callgate::consume", code = "run.left-without-answer", group = %self.settings.group_id,
                     "left without an answer of the broker; its partitions move when the session times out"
                 );
             }
         } else if let Some(Err(error)) = self.consumer.as_ref().map(|consumer| consumer.unassign(&partitions)) {
-            tracing::warn!(target: "callgate::consume", group = %self.settings.group_id, error, "cannot give up partitions");
+            tracing::warn!(target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error, "cannot give up partitions");
         }
         let assigned = self.active.len();
         self.status.update(|status| status.assigned = assigned);
