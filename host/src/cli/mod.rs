@@ -54,8 +54,9 @@ impl Command {
         match self {
             Self::Run(_) => "info",
             // It prints its own line for each dead letter.
-            Self::Dev(_) => "warn,guest=info,librdkafka=error,callgate::dead_letter=off",
-            Self::Check(_) | Self::Invoke(_) | Self::Call(_) => "warn,guest=info",
+            Self::Dev(_) => "warn,guest=info,callgate::invoke=info,librdkafka=error,callgate::dead_letter=off",
+            // Compiling may take long, so that it is said.
+            Self::Check(_) | Self::Invoke(_) | Self::Call(_) => "warn,guest=info,callgate::invoke=info",
         }
     }
 }
