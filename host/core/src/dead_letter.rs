@@ -59,6 +59,14 @@ pub fn dead_letter_topic(source: &str, policy: &DeadLetterPolicy) -> Arc<str> {
     policy.topic.clone().unwrap_or_else(|| format!("{source}-dlt").into())
 }
 
+/// Whether dead letters go to that topic, so that no pattern may take it for one of requests.
+pub fn takes_dead_letters(topic: &str, policy: &DeadLetterPolicy) -> bool {
+    match &policy.topic {
+        Some(letters) => **letters == *topic,
+        None => topic.strip_suffix("-dlt").is_some_and(|source| !source.is_empty()),
+    }
+}
+
 /// The dead letter of a record: its key, value and headers, and after them one set of headers that tells what happened.
 ///
 /// It goes to the same partition where the dead-letter topic has it, else where the key leads; `partitions` is their

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use callgate_core::dead_letter::DeadLetterPolicy;
+use callgate_core::dead_letter::{DeadLetterPolicy, takes_dead_letters};
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
@@ -38,16 +38,6 @@ pub struct Tenant {
     pub max_in_flight: usize,
     /// Records in memory, all its groups together.
     pub bounds: Bounds,
-}
-
-impl Tenant {
-    /// Whether the topic's name is one that this tenant's dead letters go to.
-    fn takes_dead_letters(&self, topic: &str) -> bool {
-        match &self.dead_letter.topic {
-            Some(letters) => **letters == *topic,
-            None => topic.strip_suffix("-dlt").is_some_and(|source| !source.is_empty()),
-        }
-    }
 }
 
 /// The topics that no pattern of a tenant with these handlers may match.
@@ -157,7 +147,9 @@ impl RouteTable {
         self.topics.get(topic).or_else(|| {
             let wanted = |(selector, bound): &&(TopicSelector, Arc<Bound>)| {
                 let tenant = &bound.handler.tenant;
-                selector.matches(topic) && tenant.topics.allows(topic) && !tenant.takes_dead_letters(topic)
+                selector.matches(topic)
+                    && tenant.topics.allows(topic)
+                    && !takes_dead_letters(topic, &tenant.dead_letter)
             };
             let (_, bound) = self.patterns.iter().find(wanted)?;
             (!self.never.contains(topic)).then_some(bound)

@@ -189,3 +189,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn topics_of_dead_letters_are_known_by_name() {
+    let by_default = DeadLetterPolicy::default();
+    assert!(takes_dead_letters(&dead_letter_topic("orders", &by_default), &by_default));
+    assert!(!takes_dead_letters("orders", &by_default) && !takes_dead_letters("-dlt", &by_default));
+    let named = DeadLetterPolicy { topic: Some("letters".into()), ..by_default };
+    assert!(takes_dead_letters("letters", &named) && !takes_dead_letters("orders-dlt", &named));
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use callgate_core::dead_letter::dead_letter_topic;
+use callgate_core::dead_letter::{dead_letter_topic, takes_dead_letters};
 use callgate_core::route::TopicSelector;
 
 use super::Subject;
@@ -15,9 +15,11 @@ use crate::deploy::Handler;
 pub(super) struct View {
     topics: BTreeMap<Arc<str>, Topic>,
     groups: BTreeMap<Arc<str>, Described<Option<Allowed>>>,
-    /// The names of all topics, and those that routes name, by group: a pattern does not get these.
+    /// The names of all topics, for patterns.
     names: Vec<Arc<str>>,
+    /// What patterns do not get: by group, what its routes name; by tenant, where its fixed replies go.
     named: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    replies: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
 }
 
 /// A topic that some handler needs.
@@ -31,8 +33,13 @@ pub(super) struct Topic {
 
 impl View {
     pub(super) fn of(inspector: &Inspector, subjects: &[Subject<'_>]) -> Result<Self, NoAnswer> {
-        let mut view =
-            Self { topics: BTreeMap::new(), groups: BTreeMap::new(), names: Vec::new(), named: named(subjects) };
+        let mut view = Self {
+            topics: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            names: Vec::new(),
+            named: gathered(subjects, |handler| &handler.group, named),
+            replies: gathered(subjects, |handler| &handler.tenant.name, |route| route.route.reply_to.as_ref()),
+        };
         let routes =
             || subjects.iter().flat_map(|subject| subject.handler.routes.iter().map(|route| (subject.handler, route)));
         if routes().any(|(_, route)| matches!(route.topics, TopicSelector::Pattern { .. })) {
@@ -94,35 +101,37 @@ impl View {
 
     /// The topics whose records a route gets: the one it names, or those that match its pattern now.
     pub(super) fn sources(&self, handler: &Handler, route: &HandlerRoute) -> Vec<Arc<str>> {
-        let TopicSelector::Topic(topic) = &route.topics else {
-            let named = self.named.get(&handler.group);
-            let free = |name: &&Arc<str>| !named.is_some_and(|named| named.contains(*name));
-            let gets = |name: &&Arc<str>| route.topics.matches(name) && may_match(handler, name);
-            return self.names.iter().filter(gets).filter(free).cloned().collect();
+        if let TopicSelector::Topic(topic) = &route.topics {
+            return vec![topic.clone()];
+        }
+        let holds = |set: Option<&BTreeSet<Arc<str>>>, name: &Arc<str>| set.is_some_and(|set| set.contains(name));
+        let gets = |name: &&Arc<str>| {
+            route.topics.matches(name)
+                && handler.tenant.topics.allows(name)
+                && !takes_dead_letters(name, &handler.tenant.settings.dead_letter)
+                && !holds(self.replies.get(&handler.tenant.name), name)
+                && !holds(self.named.get(&handler.group), name)
         };
-        vec![topic.clone()]
+        self.names.iter().filter(gets).cloned().collect()
     }
 }
 
-fn named(subjects: &[Subject<'_>]) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
-    let mut named: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+/// Topics that the handlers' routes have, by something that the handlers have.
+fn gathered(
+    subjects: &[Subject<'_>],
+    by: impl Fn(&Handler) -> &Arc<str>,
+    of: impl Fn(&HandlerRoute) -> Option<&Arc<str>>,
+) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let mut gathered: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
     for Subject { handler, .. } in subjects {
-        let topics = handler.routes.iter().filter_map(|route| match &route.topics {
-            TopicSelector::Topic(topic) => Some(topic.clone()),
-            TopicSelector::Pattern { .. } => None,
-        });
-        named.entry(handler.group.clone()).or_default().extend(topics);
+        gathered.entry(by(handler).clone()).or_default().extend(handler.routes.iter().filter_map(&of).cloned());
     }
-    named
+    gathered
 }
 
-/// Whether the topic is one that the tenant may consume, and takes neither its dead letters nor fixed replies.
-fn may_match(handler: &Handler, topic: &str) -> bool {
-    let tenant = &handler.tenant;
-    let takes_dead_letters = match &tenant.settings.dead_letter.topic {
-        Some(letters) => **letters == *topic,
-        None => topic.ends_with("-dlt"),
-    };
-    let takes_replies = handler.routes.iter().any(|route| route.route.reply_to.as_deref() == Some(topic));
-    tenant.topics.allows(topic) && !takes_dead_letters && !takes_replies
+fn named(route: &HandlerRoute) -> Option<&Arc<str>> {
+    match &route.topics {
+        TopicSelector::Topic(topic) => Some(topic),
+        TopicSelector::Pattern { .. } => None,
+    }
 }
