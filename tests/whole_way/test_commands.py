@@ -10,7 +10,7 @@ import time
 import uuid
 
 import pytest
-from host import CALLGATE, GUESTS, callgate, place, toml
+from host import CALLGATE, GUESTS, REPOSITORY, callgate, place, toml
 from kafka.client import PATIENCE, Client
 from mischief import answer
 
@@ -321,3 +321,14 @@ def test_dev_serves_a_directory(dev, tmp_path):
 
 def test_dev_without_arguments_explains_itself(dev):
     dev().says("callgate dev")
+
+
+# The demo
+
+
+def test_the_demo_shows_every_order_on_its_way():
+    """`make demo`, which is what a stranger sees first."""
+    done = subprocess.run([REPOSITORY / "guest-examples" / "demo"], cwd=REPOSITORY, stdin=subprocess.DEVNULL, text=True,
+                          capture_output=True, timeout=5 * PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "201 Created" in done.stdout and "dead letter to cafe.orders-dlt" in done.stdout

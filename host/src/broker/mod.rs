@@ -19,7 +19,7 @@ pub use embedded::EmbeddedBroker;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
-pub use settings::{ClientSettings, PropertyRefusal, check_property};
+pub use settings::{ClientSettings, PRODUCER_BUFFER, PropertyRefusal, check_property};
 pub use wake::Wake;
 
 use rdkafka::config::RDKafkaLogLevel;

@@ -4,6 +4,9 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+/// Bytes that a producer holds at most while the broker is slower than the handlers.
+pub const PRODUCER_BUFFER: usize = 64 << 20;
+
 /// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSettings {
@@ -78,7 +81,7 @@ impl ClientSettings {
     /// The producer of replies and dead letters.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.base();
-        config.set("linger.ms", "0").set("queue.buffering.max.kbytes", "65536");
+        config.set("linger.ms", "0").set("queue.buffering.max.kbytes", (PRODUCER_BUFFER >> 10).to_string());
         let mut config = self.with_properties(config);
         config
             .set("enable.idempotence", "true")

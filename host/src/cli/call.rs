@@ -8,7 +8,7 @@ use callgate_core::record::{Header, OutgoingRecord, last};
 use clap::Args;
 
 use super::input::{data, pair};
-use super::{Format, print};
+use super::{Format, WRONG_CONFIGURATION, print};
 use crate::broker::{ClientSettings, Requester};
 use crate::config::parse_duration;
 
@@ -62,6 +62,14 @@ impl Call {
             return Ok(ExitCode::SUCCESS);
         }
         let reply_to = self.reply_to.clone().unwrap_or_else(|| format!("{}.replies", self.topic));
+        if reply_to == self.topic {
+            eprintln!("error: the reply cannot come to {reply_to}, the topic of the request: name another one");
+            return Ok(ExitCode::from(WRONG_CONFIGURATION));
+        }
+        if self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(REPLY_TO)) {
+            eprintln!("error: `{REPLY_TO}` is given by --reply-to; only with --no-reply may it be any --header");
+            return Ok(ExitCode::from(WRONG_CONFIGURATION));
+        }
         let (request, correlation) = self.request(&reply_to)?;
         requester.listen(&reply_to).map_err(anyhow::Error::msg)?;
         let deadline = Instant::now() + self.timeout;

@@ -13,7 +13,7 @@ use callgate_core::route::TopicSelector;
 use clap::{Args, CommandFactory};
 use tempfile::TempDir;
 
-use super::input::{cache_dir, handler_name};
+use super::input::{cache_dir, handler_name, operation};
 use super::load::load;
 use super::signals::Signals;
 use super::{WRONG_CONFIGURATION, counted};
@@ -35,11 +35,11 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs handlers on this machine, with a broker in this process: no configuration, nothing to install.
 ///
-/// Prints the broker's address, then one line for each record and where it went. Every reply topic may be named. When a
+/// Prints the broker's address, then one line for each record and where it went. A record may name any reply topic. When a
 /// component changes, its new version is taken. The broker forgets everything when the process ends.
 ///
-/// Try it: run `callgate dev handler.wasm --topic orders` in one terminal, and in another one
-/// `callgate call orders --bootstrap ADDRESS --data '{"drink": "espresso"}'` with the address that it prints.
+/// Try it: run `callgate dev handler.wasm --topic orders` in one terminal, and in another one the line that it prints,
+/// `callgate call orders --bootstrap ADDRESS --data TEXT`.
 #[derive(Args, Debug)]
 pub(super) struct Dev {
     /// A component, or a deploy directory with `<tenant>/<handler>.wasm` and `<tenant>/<handler>.toml`.
@@ -48,8 +48,8 @@ pub(super) struct Dev {
     /// The topic that the component consumes; by default the name of its file.
     #[arg(long)]
     topic: Option<String>,
-    /// What a record becomes: a method and a path; `{name}` is the record header of that name.
-    #[arg(long, value_name = "METHOD PATH", default_value = "POST /")]
+    /// What a record becomes, for instance `POST /orders/{id}`: `{id}` is the record header of that name.
+    #[arg(long, value_name = "METHOD PATH", default_value = "POST /", value_parser = operation)]
     operation: String,
 }
 
@@ -91,6 +91,10 @@ impl Dev {
     /// The deploy directory: the one that was named, or one made for the component that was.
     fn deploy(&self, handlers: &Path) -> anyhow::Result<Folder> {
         if handlers.is_dir() {
+            anyhow::ensure!(
+                self.topic.is_none(),
+                "--topic is for one component; in a deploy directory the manifests name the topics"
+            );
             return Ok(Folder::Given(handlers.to_owned()));
         }
         let name = handler_name(handlers);

@@ -1,11 +1,13 @@
 //! What several commands take from a person: headers, data, and places of the person's own.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use anyhow::Context;
 use bytes::Bytes;
+use callgate_core::route::Operation;
 
 use crate::config;
 
@@ -13,6 +15,11 @@ use crate::config;
 pub(super) fn pair(argument: &str) -> Result<(String, String), String> {
     let (name, value) = argument.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A method and a path. Checked here, so that a mistake is told of the argument; kept as text.
+pub(super) fn operation(argument: &str) -> Result<String, String> {
+    Operation::parse(argument, &BTreeMap::new()).map(|_| argument.to_owned())
 }
 
 /// Text, `@FILE`, or `@-` for stdin.

@@ -23,7 +23,7 @@ use callgate_core::route::{ClientErrors, Operation, Route, TopicList, WithoutRep
 use clap::Args;
 use http::{Response, StatusCode};
 
-use super::input::{cache_dir, data, handler_name, pair};
+use super::input::{cache_dir, data, handler_name, operation, pair};
 use super::{Format, WRONG_CONFIGURATION, print};
 use crate::invoke::{self, CallError, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
 
@@ -48,8 +48,8 @@ const MAX_LOG: u64 = 64 << 10;
 pub(super) struct Invoke {
     /// The component: a file with an export `wasi:http/incoming-handler@0.2.x`.
     component: PathBuf,
-    /// What the record becomes: a method and a path; `{name}` is the record header of that name.
-    #[arg(long, value_name = "METHOD PATH", default_value = "POST /")]
+    /// What the record becomes, for instance `POST /orders/{id}`: `{id}` is the record header of that name.
+    #[arg(long, value_name = "METHOD PATH", default_value = "POST /", value_parser = operation)]
     operation: String,
     /// The record's key. Without it, the key is null.
     #[arg(long)]

@@ -31,11 +31,11 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// Log lines for people, or one JSON object a line. Logs go to stderr.
-    #[arg(long, global = true, value_enum, default_value_t, env = "CALLGATE_LOG_FORMAT")]
+    #[arg(long, global = true, value_enum, default_value_t, env = "CALLGATE_LOG_FORMAT", help_heading = "Logging")]
     log_format: LogFormat,
     /// What is logged: a level, or a filter such as `warn,guest=info`. By default `info` for `run`, and for the other
     /// commands only warnings and what the guests write.
-    #[arg(long, global = true, value_name = "FILTER", env = "CALLGATE_LOG")]
+    #[arg(long, global = true, value_name = "FILTER", env = "CALLGATE_LOG", help_heading = "Logging")]
     log_level: Option<String>,
 }
 
@@ -54,9 +54,11 @@ impl Command {
         match self {
             Self::Run(_) => "info",
             // It prints its own line for each dead letter.
-            Self::Dev(_) => "warn,guest=info,callgate::invoke=info,librdkafka=error,callgate::dead_letter=off",
+            Self::Dev(_) => "error,guest=info,callgate::invoke=info,librdkafka=off",
             // Compiling may take long, so that it is said.
-            Self::Check(_) | Self::Invoke(_) | Self::Call(_) => "warn,guest=info,callgate::invoke=info",
+            Self::Check(_) | Self::Invoke(_) => "warn,guest=info,callgate::invoke=info",
+            // It says itself what the client cannot do.
+            Self::Call(_) => "error,librdkafka=off",
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// Runs the host: joins the consumer groups of all handlers in the deploy directory, and calls them.
 ///
+/// The deploy directory is read once, at the start. Every scalar of the operator's file can be overridden by the
+/// environment, as in `CALLGATE__KAFKA__BOOTSTRAP_SERVERS`. `/healthz`, `/readyz` and `/metrics` are at `[admin] listen`.
+///
 /// Logs go to stderr; nothing is printed on stdout. SIGTERM and SIGINT drain: nothing more is taken in, what is being
 /// worked on ends, offsets are committed, the groups are left. A second signal ends the process at once.
 ///

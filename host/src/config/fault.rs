@@ -89,6 +89,8 @@ codes! {
     DigestMismatch = "deploy.digest-mismatch",
     /// The component cannot be run: not a component, or without the exports of a handler.
     ComponentRefused = "deploy.component-refused",
+    /// More tenants and groups than the host may have clients for.
+    TooManyClientSets = "deploy.too-many-client-sets",
     /// No broker answers.
     BrokerUnreachable = "broker.unreachable",
     /// The broker does not take a tenant's credentials.

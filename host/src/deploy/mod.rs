@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{Code, Fault, HandlerRoute, Operator, Place, Tenant, TenantLookup, check_name};
 
+mod client_sets;
 mod component;
 mod conflicts;
 mod folder;
@@ -91,6 +92,7 @@ pub fn read(operator: &Operator, verify: Verify<'_>) -> Deployment {
         }
     }
     conflicts::refuse(&mut deployment.handlers);
+    client_sets::refuse(&mut deployment.handlers, operator.limits.max_client_sets);
     deployment
 }
 

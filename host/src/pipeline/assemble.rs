@@ -8,7 +8,7 @@ use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
-use crate::broker::ClientSettings;
+use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::invoke::{self, Callable, Compiler, LogBudget};
@@ -35,7 +35,7 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
     // What is not held by buffers is there for calls, and at least for one of the largest.
     let tenants: BTreeMap<&str, &Tenant> =
         handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
-    let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes).sum();
+    let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes + PRODUCER_BUFFER).sum();
     let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
     let calls =
         usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));

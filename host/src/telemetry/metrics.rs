@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -54,8 +55,8 @@ pub struct Metrics {
     assigned: Family<GroupLabels, Gauge>,
     stopped: Family<GroupLabels, Gauge>,
     held: Family<GroupLabels, Gauge>,
-    rebalances: Family<GroupLabels, Gauge>,
-    failed_commits: Family<GroupLabels, Gauge>,
+    rebalances: Family<GroupLabels, Counter>,
+    failed_commits: Family<GroupLabels, Counter>,
     // By tenant and handler, so that a record needs no label to be built.
     handlers: RwLock<ByHandler>,
 }
@@ -100,6 +101,9 @@ impl Default for Metrics {
             Unit::Seconds,
             record_seconds.clone(),
         );
+        let (rebalances, failed_commits) = (Family::default(), Family::default());
+        registry.register("rebalances", "Rebalances since the start", rebalances.clone());
+        registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -109,8 +113,8 @@ impl Default for Metrics {
             assigned: gauge("partitions_assigned", "Partitions being polled"),
             stopped: gauge("partitions_stopped", "Partitions that take in nothing more; /readyz says why"),
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
-            rebalances: gauge("rebalances", "Rebalances since the start"),
-            failed_commits: gauge("commits_failed", "Commits of offsets that the broker did not take"),
+            rebalances,
+            failed_commits,
             registry,
             calls,
             call_seconds,
@@ -134,8 +138,8 @@ impl Metrics {
             self.assigned.get_or_create(&labels).set(number(now.assigned));
             self.stopped.get_or_create(&labels).set(number(now.stopped.len()));
             self.held.get_or_create(&labels).set(number(now.held));
-            self.rebalances.get_or_create(&labels).set(i64::try_from(now.rebalances).unwrap_or(i64::MAX));
-            self.failed_commits.get_or_create(&labels).set(i64::try_from(now.failed_commits).unwrap_or(i64::MAX));
+            self.rebalances.get_or_create(&labels).inner().store(now.rebalances, Ordering::Relaxed);
+            self.failed_commits.get_or_create(&labels).inner().store(now.failed_commits, Ordering::Relaxed);
         }
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.registry)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::dead_letter::dead_letter_topic;
+use callgate_core::route::TopicSelector;
 
 use crate::pipeline::{Bound, Ended, Handler, Observer};
 use crate::settle::End;
@@ -27,6 +28,9 @@ impl Lines {
         for handler in handlers {
             for (selector, route) in &handler.routes {
                 self.say(&format!("{selector} → {} → {handler}", route.operation));
+                if let TopicSelector::Topic(topic) = selector {
+                    self.say(&format!("try: callgate call {topic} --bootstrap {bootstrap} --data TEXT"));
+                }
             }
         }
     }
