@@ -4,12 +4,13 @@ VENV := target/venv
 PYTHON := $(VENV)/bin/python
 RECORDS := 100000
 KILLS := 10
+REPEATS := 3
 ONLY :=
 
 stage = @printf '\n\033[1m==> %s\033[0m\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check guests build whole-way kill-run tools clean
+.PHONY: help demo test check guests build whole-way kill-run bench tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +50,10 @@ whole-way: build guests $(VENV) ## records in, replies and dead letters out; ONL
 
 kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and a count of what came of them
 	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS)
+
+bench: RECORDS := 200000
+bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3
+	$(PYTHON) tests/bench.py --records $(RECORDS) --repeats $(REPEATS)
 
 tools: ## cargo-deny, which `check` uses where it is there
 	cargo install --locked --debug cargo-deny@0.20.2

@@ -39,6 +39,7 @@ class Host:
         self.admin = f"127.0.0.1:{free_ports(1)[0]}"
         self.log_file = self.folder / "callgate.log"
         self.process = None
+        self.executable = CALLGATE
         self.environment = {}
         self._twins = []
         kafka.create(self.replies)
@@ -85,7 +86,7 @@ class Host:
 
     def start(self, ready=True):
         with open(self.log_file, "a") as log:
-            self.process = subprocess.Popen([CALLGATE, "run", "--config", str(self.config)], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([self.executable, "run", "--config", self.config], stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, stderr=log, env={**os.environ, **self.environment})
         if ready:
             self.until(self.is_ready, "is not ready")

@@ -1,24 +1,32 @@
-//! The bare call: one component called in a loop, every limit on, a fresh instance each time, no Kafka.
+//! The bare call: a record is made a request and one component called with it, in a loop, every limit on, a fresh
+//! instance each time, no Kafka.
 //!
-//!     cargo bench --profile dev --bench bare_call -- [COMPONENT] [--seconds N] [--in-flight N]
+//!     cargo bench --profile dev --bench bare_call -- [COMPONENT] [--seconds N] [--threads N] [--in-flight N] [--json]
 //!
-//! Prints calls per second and CPU per call for 1 thread and for 2, each with `--in-flight` calls side by side. Without
-//! a component, the café's handler of `guest-examples` is called. The profile `dev` builds all dependencies optimised;
-//! without it, everything is built once more for a release.
+//! Prints calls per second and CPU per call for 1 thread and for 2, or for `--threads`, each with `--in-flight` calls
+//! side by side. Without a component, the café's handler of `guest-examples` is called. The profile `dev` builds all
+//! dependencies optimised; without it, everything is built once more for a release.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use bytes::Bytes;
 use callgate::invoke::{self, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
-use callgate_core::limits::CallLimits;
+use callgate_core::limits::{CallLimits, RequestLimits};
+use callgate_core::order::Ordering;
+use callgate_core::record::{Coordinate, Header, Record, Timestamp, TimestampKind};
+use callgate_core::request::{RequestScope, to_request};
+use callgate_core::retry::RetryPolicy;
+use callgate_core::route::{Binding, ClientErrors, Operation, Route, WithoutReplyTo};
 use rustix::time::{ClockId, clock_gettime};
 
 const COFFEE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples/out/coffee-rust.wasm");
 
+/// A tenant's, as they are when the operator sets none.
+const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
 const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(5),
     max_cpu: Duration::from_secs(1),
@@ -31,7 +39,9 @@ const LIMITS: CallLimits = CallLimits {
 struct Arguments {
     component: String,
     seconds: f64,
+    threads: Option<usize>,
     in_flight: usize,
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -44,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut parsed = Arguments { component: COFFEE.to_owned(), seconds: 3.0, in_flight: 1 };
+    let mut parsed = Arguments { component: COFFEE.to_owned(), seconds: 3.0, threads: None, in_flight: 1, json: false };
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|value| value.parse::<f64>().ok());
@@ -52,6 +62,8 @@ fn arguments() -> Result<Arguments, String> {
             // `cargo bench` says so by itself.
             "--bench" => {}
             "--seconds" => parsed.seconds = number().ok_or("--seconds wants a number")?,
+            "--threads" => parsed.threads = Some(number().ok_or("--threads wants a number")? as usize),
+            "--json" => parsed.json = true,
             "--in-flight" => parsed.in_flight = number().ok_or("--in-flight wants a number")? as usize,
             _ => parsed.component = argument,
         }
@@ -61,11 +73,13 @@ fn arguments() -> Result<Arguments, String> {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let cache = tempfile::tempdir()?;
-    let settings = Settings { cache_dir: cache.path().join("code"), slots: 64, max_memory: 256 << 20 };
+    let settings = Settings { cache_dir: cache.path().join("code"), slots: 128, max_memory: 4 << 30 };
     let component = fs::read(&arguments.component).map_err(|error| format!("{}: {error}", arguments.component))?;
     let began = Instant::now();
     let artifact = Arc::new(Compiler::new(&settings)?.load(&component)?);
-    println!("{}: {} bytes, compiled in {:.2?}", arguments.component, component.len(), began.elapsed());
+    if !arguments.json {
+        println!("{}: {} bytes, compiled in {:.2?}", arguments.component, component.len(), began.elapsed());
+    }
     let callable = Arc::new(Callable {
         tenant: "bench".into(),
         handler: "coffee".into(),
@@ -75,7 +89,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     });
     let watchdog = Watchdog::start()?;
 
-    for threads in [1, 2] {
+    for threads in arguments.threads.map_or_else(|| vec![1, 2], |threads| vec![threads]) {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 let (settings, callable, watchdog) = (settings.clone(), callable.clone(), watchdog.clone());
@@ -93,7 +107,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             cpu += figures.cpu;
         }
         let cpu = cpu.as_secs_f64() * 1e6 / calls as f64;
-        println!("{threads} thread(s): {rate:>8.0} calls/s, {cpu:>7.1} µs CPU a call");
+        if arguments.json {
+            println!(r#"{{"threads":{threads},"calls_per_second":{rate:.0},"cpu_microseconds":{cpu:.2}}}"#);
+        } else {
+            println!("{threads} thread(s): {rate:>8.0} calls/s, {cpu:>7.1} µs CPU a call");
+        }
     }
     Ok(())
 }
@@ -114,16 +132,21 @@ fn work(
 ) -> Figures {
     let runtime = invoke::runtime().expect("a runtime");
     let invoker = Rc::new(Invoker::new(settings, watchdog).expect("an invoker"));
+    let (record, route) = (Rc::new(record()), Rc::new(route()));
     let measure = |time: Duration| {
         let (began, cpu) = (Instant::now(), thread_cpu_time());
         let end = began + time;
         let tasks: Vec<_> = (0..in_flight)
             .map(|_| {
                 let (invoker, callable) = (invoker.clone(), callable.clone());
+                let (record, route) = (record.clone(), route.clone());
                 runtime.spawn_local(async move {
                     let mut calls = 0;
                     while Instant::now() < end {
-                        let response = invoker.call(&callable, request(), &LIMITS).await.expect("a response");
+                        let scope =
+                            RequestScope { handler: "coffee", attempt: 1, limits: &REQUEST_LIMITS, span: Some([7; 8]) };
+                        let request = to_request(&record, &route, &scope).expect("a request");
+                        let response = invoker.call(&callable, request, &LIMITS).await.expect("a response");
                         assert!(response.status().is_success(), "{response:?}");
                         calls += 1;
                     }
@@ -144,27 +167,38 @@ fn work(
     measure(time)
 }
 
-/// An order of about 1 KiB.
-static ORDER: LazyLock<Bytes> = LazyLock::new(|| {
-    let note = "one sugar, no lid, and a glass of water please; ".repeat(20);
-    format!(r#"{{"drink":"flat white","size":"large","note":"{note}"}}"#).into()
-});
+/// The record of `tests/bench.py`: an order of 1 KiB, with a return address.
+fn record() -> Record {
+    let order = r#"{"drink":"flat white","size":"large","notes":""}"#;
+    let notes = "one sugar, no lid, and a glass of water please; ".repeat(22);
+    let order = order.replace(r#"s":""#, &format!(r#"s":"{}"#, &notes[..1024 - order.len()]));
+    Record {
+        coordinate: Coordinate { topic: "cafe.coffee".into(), partition: 3, offset: 123_456 },
+        timestamp: Some(Timestamp { millis: 1_700_000_000_000, kind: TimestampKind::CreateTime }),
+        key: Some("table-17".into()),
+        value: Some(order.into()),
+        headers: vec![
+            Header::new("content-type", "application/json"),
+            Header::new("reply-to", "cafe.replies"),
+            Header::new("correlation-id", "5f0c3a527c0b4f3e9a1d0d3b1b1c2a10"),
+        ],
+    }
+}
 
-/// A request with the headers that a record brings.
-fn request() -> http::Request<Bytes> {
-    http::Request::post("http://coffee/orders/17")
-        .header("content-type", "application/json")
-        .header("correlation-id", "5f0c3a52-7c0b-4f3e-9a1d-0d3b1b1c2a10")
-        .header("reply-to", "cafe.coffee.replies")
-        .header("x-kafka-topic", "cafe.coffee")
-        .header("x-kafka-partition", "3")
-        .header("x-kafka-offset", "123456")
-        .header("x-kafka-timestamp", "1700000000000")
-        .header("x-kafka-key", "table-17")
-        .header("x-kafka-delivery-attempt", "1")
-        .header("content-length", ORDER.len())
-        .body(ORDER.clone())
-        .expect("a request")
+fn route() -> Route {
+    let bindings = BTreeMap::from([("table".to_owned(), Binding::Key)]);
+    Route {
+        operation: Operation::parse("POST /tables/{table}/orders", &bindings).expect("an operation"),
+        tombstone: None,
+        query: Vec::new(),
+        reply_to: None,
+        without_reply_to: WithoutReplyTo::Call,
+        client_errors: ClientErrors::DeadLetter,
+        ordering: Ordering::Partition,
+        max_in_flight: 32,
+        deadline: LIMITS.deadline,
+        retry: RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) },
+    }
 }
 
 fn thread_cpu_time() -> Duration {
