@@ -18,6 +18,11 @@ use super::settings::ClientSettings;
 const REMEMBERED: Duration = Duration::from_secs(30);
 /// Strangers name topics: the table must not grow with their imagination.
 const MAX_TOPICS: usize = 4096;
+/// Room for the headers that a dead letter has beside the record's own.
+const ADDED_HEADERS: usize = 64 << 10;
+/// A compressed record may be many times as large as what its topic seems to take. The dead-letter topic that the host
+/// makes takes at least this many bytes, so that a stranger's record does not stop its partition.
+const MIN_DEAD_LETTER: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A topic that can be written to, as far as the broker says.
@@ -117,12 +122,14 @@ impl Directory {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(topic);
     }
 
-    /// Makes the topic where it is missing. Waits for the broker.
+    /// Makes the dead-letter topic of `source` where it is missing, for records as large as may come. Waits for the broker.
     ///
     /// # Errors
     /// A sentence: what the broker said.
-    pub fn ensure(&self, topic: &Arc<str>, partitions: i32) -> Result<bool, String> {
-        self.admin.create(topic, partitions).inspect(|made| {
+    pub fn ensure_dead_letters(&self, topic: &Arc<str>, source: &str, partitions: i32) -> Result<bool, String> {
+        let of_source = self.admin.max_message_bytes(source).unwrap_or(0);
+        let max_bytes = of_source.saturating_add(ADDED_HEADERS).max(MIN_DEAD_LETTER);
+        self.admin.create(topic, partitions, Some(max_bytes)).inspect(|made| {
             if *made {
                 self.forget(topic);
             }
@@ -167,7 +174,7 @@ fn block_on<T>(answer: impl Future<Output = T>) -> Result<T, String> {
 
 /// Makes a topic where it is missing. Waits for the broker.
 pub(super) fn create_topic(settings: &ClientSettings, topic: &str, partitions: i32) -> Result<bool, String> {
-    Admin::new(settings).create(topic, partitions)
+    Admin::new(settings).create(topic, partitions, None)
 }
 
 /// Administrative questions and orders, through a client that is made when first needed.
@@ -207,18 +214,29 @@ impl Admin {
     }
 
     /// Whether it was made, rather than there already.
-    fn create(&self, topic: &str, partitions: i32) -> Result<bool, String> {
-        self.create_with(topic, partitions, &Self::options())
+    fn create(&self, topic: &str, partitions: i32, max_message_bytes: Option<usize>) -> Result<bool, String> {
+        self.create_with(topic, partitions, max_message_bytes, &Self::options())
     }
 
     /// Whether it could be made.
     pub(super) fn may_create(&self, topic: &str, partitions: i32) -> Result<(), String> {
-        self.create_with(topic, partitions, &Self::options().validate_only(true)).map(|_| ())
+        self.create_with(topic, partitions, None, &Self::options().validate_only(true)).map(|_| ())
     }
 
-    fn create_with(&self, topic: &str, partitions: i32, options: &AdminOptions) -> Result<bool, String> {
+    fn create_with(
+        &self,
+        topic: &str,
+        partitions: i32,
+        max_message_bytes: Option<usize>,
+        options: &AdminOptions,
+    ) -> Result<bool, String> {
         // -1: the broker's default replication.
-        let wanted = [NewTopic::new(topic, partitions, TopicReplication::Fixed(-1))];
+        let mut wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        let bytes = max_message_bytes.map(|bytes| bytes.to_string());
+        if let Some(bytes) = &bytes {
+            wanted = wanted.set("max.message.bytes", bytes);
+        }
+        let wanted = [wanted];
         let client = self.client()?;
         let answers = block_on(client.create_topics(&wanted, options))?.map_err(|error| error.to_string())?;
         match answers.into_iter().next() {

@@ -27,6 +27,8 @@ use rdkafka::config::RDKafkaLogLevel;
 /// librdkafka's own log, into ours.
 fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        // Says of each property of consumers that producers ignore it, and the other way round: both get all.
+        _ if facility == "CONFWARN" => tracing::debug!(target: "librdkafka", facility, "{message}"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{message}");
         }

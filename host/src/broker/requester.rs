@@ -43,13 +43,13 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// Connects, and looks whether the request's topic is there.
+    /// Connects, and looks whether the request's topic is there, at most for `timeout`.
     ///
     /// # Errors
     /// A sentence: what the broker or the client refuses.
-    pub fn new(settings: &ClientSettings, topic: &str) -> Result<Self, String> {
+    pub fn new(settings: &ClientSettings, topic: &str, timeout: Duration) -> Result<Self, String> {
         let producer = Producer::new(settings)?;
-        producer.partitions(topic, METADATA_PATIENCE).map_err(|error| match error {
+        producer.partitions(topic, timeout.min(METADATA_PATIENCE)).map_err(|error| match error {
             DeliveryError::Topic(_) => format!("the broker refuses the topic {topic}: {error}"),
             error => format!("no broker answers at {}: {error}", settings.bootstrap_servers),
         })?;

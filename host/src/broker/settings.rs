@@ -86,6 +86,8 @@ impl ClientSettings {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            // A topic that was deleted under the producer is refused after this long instead of 30 s: a lane waits for it.
+            .set("topic.metadata.propagation.max.ms", "5000")
             // A time-out is not a refusal: what is accepted is sent until the broker takes or refuses it.
             .set("message.timeout.ms", "0")
             // Java's, so that replies go where the requester's clients expect the key.

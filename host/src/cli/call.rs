@@ -56,7 +56,7 @@ impl Call {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let settings =
             ClientSettings { bootstrap_servers: self.bootstrap.clone(), properties: Vec::new(), embedded: false };
-        let mut requester = Requester::new(&settings, &self.topic).map_err(anyhow::Error::msg)?;
+        let mut requester = Requester::new(&settings, &self.topic, self.timeout).map_err(anyhow::Error::msg)?;
         if self.no_reply {
             requester.send(self.record(self.given_headers())?, self.timeout).map_err(anyhow::Error::msg)?;
             return Ok(ExitCode::SUCCESS);

@@ -41,6 +41,8 @@ impl Check {
     pub(super) fn run(self) -> ExitCode {
         let OperatorRead { operator, faults } =
             Operator::read(&self.config, &Environment::of_this_process(), &check_property);
+        let directory = operator.as_ref().map(|operator| operator.deploy.directory.clone());
+        let missing = directory.filter(|directory| !directory.exists());
         let deployment = match operator.as_ref().map(read).transpose() {
             Ok(deployment) => deployment.unwrap_or_default(),
             Err(error) => {
@@ -64,6 +66,9 @@ impl Check {
         // A reader that has gone, such as `head`, is no failure of the check.
         if printed.and_then(|()| stdout.flush()).is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
             return ExitCode::FAILURE;
+        }
+        if let Some(missing) = missing {
+            eprintln!("the deploy directory {} is not there yet, so there is no handler to check", missing.display());
         }
         eprintln!("{}", report.summary());
         if report.all_faults().next().is_some() { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::SUCCESS }

@@ -40,20 +40,26 @@ impl Run {
             eprintln!("callgate does not start: {} in the operator's file", counted(faults.len(), "fault"));
             return Ok(ExitCode::from(WRONG_CONFIGURATION));
         };
+        let compiler = match Compiler::new(&sandbox_settings(&operator)) {
+            Ok(compiler) => compiler,
+            Err(error) => {
+                eprintln!("{}: [deploy] cache: {error}", self.config.display());
+                return Ok(ExitCode::from(WRONG_CONFIGURATION));
+            }
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(&operator))?;
+        runtime.block_on(serve(&operator, &compiler))?;
         // A question to a broker that does not answer must not hold the process.
         runtime.shutdown_background();
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn serve(operator: &Operator) -> anyhow::Result<()> {
+async fn serve(operator: &Operator, compiler: &Compiler) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     // Before anything takes long: an address in use is a fault too.
     let listener = admin::bind(operator.admin.listen).await?;
-    let compiler = Compiler::new(&sandbox_settings(operator))?;
-    let handlers = load(operator, &compiler, Brokers::Real);
+    let handlers = load(operator, compiler, Brokers::Real);
     if handlers.is_empty() {
         tracing::warn!(
             target: "callgate::deploy", code = "run.no-handler", directory = %operator.deploy.directory.display(),

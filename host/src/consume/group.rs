@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Intake;
-use super::active::Active;
+use super::active::{Active, stop_recreated};
 use super::commits::Commits;
 use super::opening::{FirstStart, FirstStarts};
 use super::partition::Bounds;
 use super::status::GroupStatus;
-use super::watch::TopicWatch;
+use super::watch::{Change, TopicWatch};
 
 use self::rebalance::Rebalance;
 use crate::broker::{ClientSettings, GroupConsumer, GroupEvent, TopicPartition, Wake};
@@ -50,7 +50,7 @@ pub struct Group {
     intake: Arc<dyn Intake>,
     wake: Arc<Wake>,
     status: Arc<GroupStatus>,
-    watch: Option<TopicWatch>,
+    watch: TopicWatch,
     subscribed: Vec<Arc<str>>,
     first_starts: Arc<FirstStarts>,
     active: BTreeMap<TopicPartition, Active>,
@@ -73,8 +73,7 @@ impl Group {
         if !settings.topics.is_empty() {
             consumer.subscribe(&settings.topics)?;
         }
-        let watch =
-            settings.has_patterns.then(|| TopicWatch::start(consumer.questions(), intake.clone(), wake.clone()));
+        let watch = TopicWatch::start(consumer.questions(), settings.has_patterns, intake.clone(), wake.clone());
         Ok(Self {
             watch,
             subscribed: settings.topics.clone(),
@@ -119,7 +118,7 @@ impl Group {
         for event in consumer.poll() {
             self.handle(event);
         }
-        self.subscribe_found();
+        self.follow_changes();
         self.go_on_rebalancing();
         let more = !self.stopping && self.feed();
         self.commit_if_due();
@@ -153,7 +152,7 @@ impl Group {
             GroupEvent::Revoked { ref partitions, lost: true } => {
                 tracing::warn!(
                     target: "callgate::consume", code = "run.partitions-lost", group = %self.settings.group_id, partitions = partitions.len(),
-                    "partitions were lost: this host was thought dead; its work on them counts for nothing"
+                    "partitions were lost: this host was thought dead, or their topic is gone; its work on them counts for nothing"
                 );
                 for at in partitions {
                     if let Some(active) = self.active.get(at) {
@@ -166,10 +165,19 @@ impl Group {
         }
     }
 
+    /// What has changed at the broker without a rebalance.
+    fn follow_changes(&mut self) {
+        while let Some(change) = self.watch.poll().filter(|_| !self.stopping) {
+            match change {
+                Change::Topics(topics) => self.subscribe_to(topics),
+                Change::Ids(ids) => self.stop_recreated(&ids),
+            }
+        }
+    }
+
     /// Subscribes again where topics have come or gone that a pattern wants.
-    fn subscribe_found(&mut self) {
-        let (Some(watch), Some(consumer)) = (&self.watch, &self.consumer) else { return };
-        let Some(mut topics) = watch.poll().filter(|_| !self.stopping) else { return };
+    fn subscribe_to(&mut self, mut topics: Vec<Arc<str>>) {
+        let Some(consumer) = &self.consumer else { return };
         topics.extend(self.settings.topics.iter().cloned());
         topics.sort();
         topics.dedup();
@@ -182,7 +190,21 @@ impl Group {
             Ok(()) if topics.is_empty() => self.status.update(|status| status.joined = true),
             Ok(()) => self.subscribed = topics,
             Err(error) => {
-                tracing::warn!(target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error, "cannot subscribe");
+                tracing::warn!(
+                    target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error,
+                    "cannot subscribe"
+                );
+            }
+        }
+    }
+
+    /// Stops the partitions of topics that were deleted and made again: nothing more is committed for them.
+    fn stop_recreated(&mut self, ids: &BTreeMap<Arc<str>, [u8; 16]>) {
+        for Active { partition, .. } in self.active.values() {
+            let is_another = ids.get(&partition.at.topic).is_some_and(|id| partition.is_of_another_topic(*id));
+            if is_another && !partition.is_fenced() {
+                stop_recreated(&self.settings.group_id, partition);
+                partition.fence();
             }
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callgate_core::metadata::Metadata;
+use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
 use callgate_core::offsets::{Commit, Offsets, Ticket};
 use callgate_core::order::{LaneId, Lanes, Ordering};
 use callgate_core::record::Record;
@@ -216,6 +216,11 @@ impl Partition {
             state.sequence += 1;
             state.offsets.snapshot(self.topic_id, state.sequence)
         })
+    }
+
+    /// Whether the topic's id is known, and another one than this.
+    pub fn is_of_another_topic(&self, id: [u8; 16]) -> bool {
+        self.topic_id != UNKNOWN_TOPIC && id != UNKNOWN_TOPIC && self.topic_id != id
     }
 
     /// The next commit is made even if nothing has ended: the partition had no offset yet.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use callgate_core::dead_letter::takes_dead_letters;
 use callgate_core::disposition::{self, Answer, Ask, Disposition, decide};
 use callgate_core::failure::{Failure, Reason};
 use callgate_core::record::Record;
@@ -103,6 +104,12 @@ async fn address(
 ) -> Result<Option<ReturnAddress>, AddressFault> {
     let found = return_address(record, bound.route.reply_to.as_ref(), &bound.handler.tenant.reply)?;
     let Some(address) = found else { return Ok(None) };
+    if takes_dead_letters(&address.topic, &bound.handler.tenant.dead_letter) {
+        // Whoever reads dead letters trusts them to be the host's.
+        let message =
+            format!("the return address {} is a topic of dead letters, which only the host writes", address.topic);
+        return Err(AddressFault::from(Failure::new(Reason::ReplyRefused, message)));
+    }
     match settlement.topic(&address.topic).await {
         Ok(topic) => address.check_partition(topic.partitions)?,
         Err(reason) => {

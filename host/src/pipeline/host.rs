@@ -224,7 +224,7 @@ impl Intake for GroupIntake {
         let topic = dead_letter_topic(&at.topic, &self.dead_letter);
         let directory = self.settlement.directory();
         let there = if self.create_dead_letter_topic {
-            directory.ensure(&topic, partitions)
+            directory.ensure_dead_letters(&topic, &at.topic, partitions)
         } else {
             directory.is_there(&topic).map(|()| false)
         };

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use callgate_core::dead_letter::{DeadLetterContext, dead_letter, dead_letter_topic};
 use callgate_core::failure::Failure;
-use callgate_core::record::{OutgoingRecord, Record};
+use callgate_core::record::{Coordinate, OutgoingRecord, Record};
 use callgate_core::reply::{ReturnAddress, error_reply};
 
 use super::bound::Bound;
@@ -28,6 +28,10 @@ pub(super) struct RecordUnit {
 }
 
 impl Unit for RecordUnit {
+    fn coordinate(&self) -> &Coordinate {
+        &self.record.coordinate
+    }
+
     fn dead_letter_topic(&self) -> Arc<str> {
         dead_letter_topic(&self.record.coordinate.topic, &self.bound.handler.tenant.dead_letter)
     }

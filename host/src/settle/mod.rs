@@ -15,11 +15,14 @@ mod outbox;
 pub use at_least_once::AtLeastOnce;
 
 use callgate_core::failure::{Failure, Reason};
-use callgate_core::record::OutgoingRecord;
+use callgate_core::record::{Coordinate, OutgoingRecord};
 
 /// A record on its way to its end. It is handed back by [`end`](Unit::end), once; if it is dropped instead, its offset
 /// is never committed and it comes again.
 pub trait Unit: Send + Sync + 'static {
+    /// Where it stands.
+    fn coordinate(&self) -> &Coordinate;
+
     /// The topic its dead letter goes to.
     fn dead_letter_topic(&self) -> std::sync::Arc<str>;
 

@@ -44,12 +44,17 @@ impl<U: Unit> Outbox<U> {
             match self.try_dead_letter(&unit, &topic, &failure).await {
                 Ok(()) => break,
                 Err(error) => {
+                    let record = unit.coordinate();
                     tracing::error!(
-                        target: "callgate::settle", code = "run.dead-letter-unwritable", %topic, error, reason = %failure.reason,
-                        "a dead letter cannot be written, so its partition stands still until it can; \
-                         is the topic there, and may this tenant write to it?"
+                        target: "callgate::settle", code = "run.dead-letter-unwritable", topic = %record.topic,
+                        partition = record.partition, offset = record.offset, dead_letter_topic = %topic, error,
+                        reason = %failure.reason,
+                        "a dead letter cannot be written, so the record's partition stands still until it can"
                     );
-                    unit.stop_partition(format!("the dead letter cannot be written to {topic}: {error}"));
+                    unit.stop_partition(format!(
+                        "the dead letter of offset {} cannot be written to {topic}: {error}",
+                        record.offset
+                    ));
                 }
             }
             sleep(pause).await;
@@ -73,11 +78,19 @@ impl<U: Unit> Outbox<U> {
     async fn try_dead_letter(&self, unit: &U, topic: &Arc<str>, failure: &Failure) -> Result<(), String> {
         let KnownTopic { partitions, max_message_bytes } = match self.directory.look_up(topic).await {
             Ok(known) => known,
-            Err(TopicProblem::Refused(reason) | TopicProblem::NoAnswer(reason)) => return Err(reason),
+            Err(TopicProblem::Refused(reason)) => {
+                return Err(format!("{reason}; make the topic, or let this tenant write to it"));
+            }
+            Err(TopicProblem::NoAnswer(reason)) => return Err(reason),
         };
         let max_bytes = max_message_bytes.map(|max| max.saturating_sub(BATCH_OVERHEAD));
         let letter = unit.dead_letter(failure, partitions, max_bytes);
-        self.deliver(letter).await.map_err(|error| error.to_string())
+        self.deliver(letter).await.map_err(|error| match error {
+            error if error.is_too_large() => {
+                format!("{error}; raise `max.message.bytes` of the topic, at least to what the source topic takes")
+            }
+            error => format!("{error}; make the topic, or let this tenant write to it"),
+        })
     }
 
     /// Sends and waits for the acknowledgement.

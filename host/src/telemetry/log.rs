@@ -22,7 +22,11 @@ pub fn init(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
         anyhow::anyhow!("the log level `{level}` is none: {error}; try `info` or `warn,guest=info`")
     })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        // Whoever read the log may have gone. Telling that on stderr as well would end the process.
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => subscriber.with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),

@@ -1,5 +1,6 @@
 //! How a group answers rebalances: one after another, each over many steps.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,12 +104,18 @@ impl Group {
             self.active.insert(opened.at, Active::new(partition, feed));
         }
         self.active.values().for_each(|active| active.partition.rebound(bounds));
+        self.watch_consumed();
         let assigned = self.active.len();
         self.status.update(|status| {
             status.joined = true;
             status.opening = 0;
             status.assigned = assigned;
         });
+    }
+
+    fn watch_consumed(&self) {
+        let topics: BTreeSet<Arc<str>> = self.active.keys().map(|at| at.topic.clone()).collect();
+        self.watch.consume(topics.into_iter().collect());
     }
 
     pub(super) fn begin_going(&mut self, partitions: Vec<TopicPartition>) {
@@ -181,6 +188,7 @@ impl Group {
         } else if let Some(Err(error)) = self.consumer.as_ref().map(|consumer| consumer.unassign(&partitions)) {
             tracing::warn!(target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error, "cannot give up partitions");
         }
+        self.watch_consumed();
         let assigned = self.active.len();
         self.status.update(|status| status.assigned = assigned);
     }
