@@ -98,7 +98,8 @@ impl Metadata {
     /// Reads the metadata that stands beside a committed offset.
     ///
     /// `None`, and so to be ignored: text of somebody else or of another version, corrupt text, a commit of another
-    /// offset (somebody has moved it since), or of a topic that was deleted and made again. [`UNKNOWN_TOPIC`] matches any.
+    /// offset (somebody has moved it since), or of a topic that was deleted and made again. [`UNKNOWN_TOPIC`] matches
+    /// any.
     pub fn decode(text: &[u8], topic_id: [u8; 16], offset: i64) -> Option<Self> {
         let raw = BASE64_STANDARD_NO_PAD.decode(text.strip_prefix(PREFIX.as_bytes())?).ok()?;
         let (rest, checksum) = raw.split_last_chunk::<CHECKSUM>()?;

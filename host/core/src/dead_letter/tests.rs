@@ -176,7 +176,11 @@ proptest! {
         message: String,
         trap: Option<String>,
         room in 0..2000usize,
-        set in prop::sample::select(vec![DeadLetterHeaders::Callgate, DeadLetterHeaders::Connect, DeadLetterHeaders::Spring]),
+        set in prop::sample::select(vec![
+            DeadLetterHeaders::Callgate,
+            DeadLetterHeaders::Connect,
+            DeadLetterHeaders::Spring,
+        ]),
     ) {
         let failure = Failure { trap, ..Failure::new(Reason::Trap, message) };
         let record = record_with(&[("own", b"x")]);
