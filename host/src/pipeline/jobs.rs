@@ -20,32 +20,46 @@ pub(super) struct Job {
     pub(super) settlement: Arc<AtLeastOnce<RecordUnit>>,
 }
 
-/// The queue of jobs. Whoever is idle takes the next one.
-#[derive(Default)]
-pub(super) struct Jobs {
-    waiting: Mutex<VecDeque<Job>>,
-    bell: Notify,
+/// The queue of jobs. A worker that has nothing else to do takes the next one; while there is none, any worker does.
+pub(super) struct Jobs<J = Job> {
+    waiting: Mutex<VecDeque<J>>,
+    // Two bells: one bell would as soon wake a worker that is busy as one that is idle.
+    idle_bell: Notify,
+    busy_bell: Notify,
     idle: AtomicUsize,
 }
 
-impl Jobs {
-    pub(super) fn push(&self, job: Job) {
+impl<J> Default for Jobs<J> {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            idle_bell: Notify::new(),
+            busy_bell: Notify::new(),
+            idle: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl<J> Jobs<J> {
+    pub(super) fn push(&self, job: J) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
-        self.bell.notify_one();
+        if self.is_wanted() { self.idle_bell.notify_one() } else { self.busy_bell.notify_one() }
     }
 
-    fn try_pop(&self) -> Option<Job> {
+    fn try_pop(&self) -> Option<J> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// Takes the next job, waiting for one. `busy` says whether the worker has other work meanwhile.
-    pub(super) async fn pop(&self, busy: bool) -> Job {
+    pub(super) async fn pop(&self, busy: bool) -> J {
+        // Counted before the queue is looked at: either this look finds a job, or whoever brings one sees the count.
+        let _idle = (!busy).then(|| Idle::new(&self.idle));
+        let bell = if busy { &self.busy_bell } else { &self.idle_bell };
         loop {
             if let Some(job) = self.try_pop() {
                 return job;
             }
-            let _idle = (!busy).then(|| Idle::new(&self.idle));
-            self.bell.notified().await;
+            bell.notified().await;
         }
     }
 
@@ -67,5 +81,35 @@ impl<'a> Idle<'a> {
 impl Drop for Idle<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_job_goes_to_a_worker_that_is_idle() {
+        let (jobs, mut context) = (Jobs::default(), Context::from_waker(Waker::noop()));
+        let (mut busy, mut idle) = (pin!(jobs.pop(true)), pin!(jobs.pop(false)));
+        assert!(busy.as_mut().poll(&mut context).is_pending());
+        assert!(idle.as_mut().poll(&mut context).is_pending());
+        assert!(jobs.is_wanted());
+        jobs.push("a lane");
+        assert!(busy.as_mut().poll(&mut context).is_pending());
+        assert_eq!(idle.as_mut().poll(&mut context), Poll::Ready("a lane"));
+    }
+
+    #[test]
+    fn while_all_are_busy_any_of_them_takes_it() {
+        let (jobs, mut context) = (Jobs::default(), Context::from_waker(Waker::noop()));
+        let mut busy = pin!(jobs.pop(true));
+        assert!(busy.as_mut().poll(&mut context).is_pending());
+        assert!(!jobs.is_wanted());
+        jobs.push("a lane");
+        assert_eq!(busy.as_mut().poll(&mut context), Poll::Ready("a lane"));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{Request, Response};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{spawn_local, yield_now};
 
 use super::bound::Bound;
@@ -36,6 +36,8 @@ pub(super) struct Worker {
     memory: Arc<Semaphore>,
     pub(super) observer: Arc<dyn Observer>,
     lanes: Cell<usize>,
+    // The last of its lanes has ended.
+    emptied: Notify,
 }
 
 impl Worker {
@@ -82,11 +84,14 @@ async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Re
         memory: shared.memory,
         observer: shared.observer,
         lanes: Cell::new(0),
+        emptied: Notify::new(),
     });
     loop {
         let busy = worker.lanes.get() > 0;
         let job = tokio::select! {
             job = shared.jobs.pop(busy) => job,
+            // From now on it waits as one that is idle.
+            () = worker.emptied.notified() => continue,
             _ = stop.changed() => return,
         };
         worker.lanes.set(worker.lanes.get() + 1);
@@ -99,6 +104,9 @@ async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Re
                 Err(_) => host_failed(&partition),
             }
             worker.lanes.set(worker.lanes.get() - 1);
+            if worker.lanes.get() == 0 {
+                worker.emptied.notify_one();
+            }
         });
     }
 }
