@@ -66,6 +66,7 @@ type ByHandler = HashMap<Arc<str>, HashMap<Arc<str>, Arc<HandlerMetrics>>>;
 /// One handler's, with the labels resolved.
 struct HandlerMetrics {
     labels: HandlerLabels,
+    successful_calls: Counter,
     call_seconds: Histogram,
     record_seconds: Histogram,
     replied: Counter,
@@ -155,6 +156,7 @@ impl Metrics {
         drop(known);
         let labels = HandlerLabels { tenant: tenant.to_string(), handler: handler.to_string() };
         let made = Arc::new(HandlerMetrics {
+            successful_calls: self.calls(&labels, "2xx"),
             call_seconds: self.call_seconds.get_or_create(&labels).clone(),
             record_seconds: self.record_seconds.get_or_create(&labels).clone(),
             replied: self.end(&labels, "reply", ""),
@@ -164,6 +166,11 @@ impl Metrics {
         let mut handlers = self.handlers.write().unwrap_or_else(PoisonError::into_inner);
         handlers.entry(tenant.clone()).or_default().insert(handler.clone(), made.clone());
         made
+    }
+
+    fn calls(&self, labels: &HandlerLabels, outcome: &'static str) -> Counter {
+        let HandlerLabels { tenant, handler } = labels.clone();
+        self.calls.get_or_create(&CallLabels { tenant, handler, outcome }).clone()
     }
 
     fn end(&self, labels: &HandlerLabels, end: &'static str, reason: &'static str) -> Counter {
@@ -176,15 +183,13 @@ impl Observer for Metrics {
     fn called(&self, bound: &Bound, outcome: Result<u16, &'static str>, took: Duration) {
         let known = self.handler(bound);
         known.call_seconds.observe(took.as_secs_f64());
-        let outcome = match outcome {
-            Ok(200..=299) => "2xx",
-            Ok(300..=399) => "3xx",
-            Ok(400..=499) => "4xx",
-            Ok(_) => "5xx",
-            Err(reason) => reason,
+        match outcome {
+            Ok(200..=299) => known.successful_calls.inc(),
+            Ok(300..=399) => self.calls(&known.labels, "3xx").inc(),
+            Ok(400..=499) => self.calls(&known.labels, "4xx").inc(),
+            Ok(_) => self.calls(&known.labels, "5xx").inc(),
+            Err(reason) => self.calls(&known.labels, reason).inc(),
         };
-        let HandlerLabels { tenant, handler } = known.labels.clone();
-        self.calls.get_or_create(&CallLabels { tenant, handler, outcome }).inc();
     }
 
     fn ended(&self, ended: &Ended<'_>) {

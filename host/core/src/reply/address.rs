@@ -1,5 +1,6 @@
 //! The Return Address: who wants the answer, and whether that one may be answered.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::{ReplyPolicy, ZILLA_REPLY_TO, hops};
@@ -71,7 +72,7 @@ pub fn return_address(
     let Some((name, header)) = found else {
         return match fixed {
             None => Ok(None),
-            Some(topic) => Ok(Some(allowed(record, topic, "the route's `reply_to`", policy)?)),
+            Some(topic) => Ok(Some(allowed(record, topic, &"the route's `reply_to`", policy)?)),
         };
     };
     let invalid = |what: &str| Failure::new(Reason::InvalidRequest, format!("the return address in `{name}` {what}"));
@@ -80,7 +81,7 @@ pub fn return_address(
     if topic.is_empty() {
         return Err(invalid("is empty").into());
     }
-    let address = allowed(record, topic, &format!("`{name}`"), policy)?;
+    let address = allowed(record, topic, &format_args!("`{name}`"), policy)?;
     let address = ReturnAddress { zilla: name.eq_ignore_ascii_case(ZILLA_REPLY_TO), ..address };
     match reply_partition(record) {
         Ok(partition) => Ok(Some(ReturnAddress { partition, ..address })),
@@ -89,7 +90,12 @@ pub fn return_address(
 }
 
 /// An address that the tenant's records may use, or why this one is none. `named_by` is for the message.
-fn allowed(record: &Record, topic: &str, named_by: &str, policy: &ReplyPolicy) -> Result<ReturnAddress, Failure> {
+fn allowed(
+    record: &Record,
+    topic: &str,
+    named_by: &dyn fmt::Display,
+    policy: &ReplyPolicy,
+) -> Result<ReturnAddress, Failure> {
     let refused = |why: &str| Failure::new(Reason::ReplyRefused, format!("the return address in {named_by} {why}"));
     if !valid_topic_name(topic) {
         return Err(refused("is not a valid topic name"));
