@@ -21,7 +21,12 @@ use callgate_core::record::{Coordinate, Header, Record, Timestamp, TimestampKind
 use callgate_core::request::{RequestScope, to_request};
 use callgate_core::retry::RetryPolicy;
 use callgate_core::route::{Binding, ClientErrors, Operation, Route, WithoutReplyTo};
+use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
+
+/// The host's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const COFFEE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples/out/coffee-rust.wasm");
 
