@@ -6,6 +6,7 @@ import struct
 import time
 
 import pytest
+from confluent_kafka import Producer
 from host import GUESTS
 from mischief import answer
 
@@ -229,3 +230,13 @@ def test_a_missing_dead_letter_topic_stops_its_partition_only(new_host):
         the_dead_letter(host, record)
         host.await_end(record)
     host.until(host.is_ready, "is not ready again")
+
+
+def test_a_record_that_was_small_only_compressed_becomes_a_dead_letter(host):
+    """It passes a source topic of 1 MiB, and would not pass a dead-letter topic of the same size."""
+    producer = Producer({**host.kafka.settings, "compression.type": "gzip", "message.max.bytes": 100_000_000})
+    marker = ("marker", struct.pack(">Q", time.time_ns()))
+    producer.produce(host.topic("trap"), b"\0" * 5_000_000, headers=[marker], partition=1)
+    assert producer.flush(60) == 0
+    letter = host.kafka.log(f"{host.topic('trap')}-dlt").find(lambda record: marker in record.headers)
+    assert len(letter.value) == 5_000_000

@@ -2,9 +2,11 @@
 
 import random
 import signal
+import subprocess
 import time
 
 import pytest
+from host import CALLGATE
 from kafka.client import PATIENCE, Client
 from ledger import ROUTE, Ledger
 from mischief import answer
@@ -164,3 +166,14 @@ def await_no_lag(ledger):
     for partition, offset in ledger.coordinates.values():
         ends[partition] = max(ends[partition], offset + 1)
     host.until(lambda: host.kafka.committed(host.group, ledger.topic) == ends, "has not committed all that it ended")
+
+
+def test_a_log_that_nobody_reads_any_more_does_not_end_the_host(new_host):
+    host = new_host()
+    host.handler("reply", "POST /reply-with")
+    host.process = subprocess.Popen([CALLGATE, "run", "--config", str(host.config)], stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert host.process.stderr.readline()
+    host.process.stderr.close()
+    assert host.ask("reply", answer(body=b"hello")).value == b"hello"
+    assert host.stop() == 0

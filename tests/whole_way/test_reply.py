@@ -87,7 +87,7 @@ def test_a_malformed_address_is_invalid(host, name, value):
 
 @pytest.mark.parametrize("address", [
     "elsewhere-{tenant}.replies", "{tenant}", "{tenant}x.replies", "{topic}", "__consumer_offsets",
-    "__transaction_state", "{tenant}.a/b", "{tenant}.a b", "..", "{tenant}." + "x" * 250, "{tenant}.é",
+    "__transaction_state", "{tenant}.a/b", "{tenant}.a b", "..", "{tenant}." + "x" * 250, "{tenant}.é", "{topic}-dlt",
 ])
 def test_who_may_not_be_addressed(host, address):
     address = address.format(tenant=host.tenant, topic=host.topic("reply"))

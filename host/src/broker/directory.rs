@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::sync::oneshot;
 
@@ -191,7 +192,10 @@ impl Admin {
     fn client(&self) -> Result<Arc<AdminClient<DefaultClientContext>>, String> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if client.is_none() {
-            let made = self.settings.admin().create::<AdminClient<_>>().map_err(|error| error.to_string())?;
+            // Nobody reads this client's log, so it must not pile up.
+            let mut config = self.settings.admin();
+            config.set_log_level(RDKafkaLogLevel::Emerg);
+            let made = config.create::<AdminClient<_>>().map_err(|error| error.to_string())?;
             *client = Some(Arc::new(made));
         }
         client.clone().ok_or_else(|| "no administrative client".to_owned())

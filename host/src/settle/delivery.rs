@@ -21,8 +21,6 @@ pub(super) struct Delivery<U: Unit> {
 pub(super) enum Meaning<U: Unit> {
     /// A reply: acknowledged, it ends the unit; else the mender sees to it.
     Reply { unit: U, mender: mpsc::UnboundedSender<Undelivered<U>> },
-    /// The answer after a dead letter: the unit has ended, whatever becomes of it.
-    Answer { unit: U, end: End },
     /// Somebody waits for the acknowledgement.
     Awaited(oneshot::Sender<Result<(), DeliveryError>>),
 }
@@ -39,17 +37,6 @@ impl<U: Unit> Shipment for Delivery<U> {
             (Meaning::Reply { unit, mender }, Err(error)) => {
                 // While the host stops nobody mends: the unit is dropped, so its record comes again.
                 let _ = mender.send(Undelivered { unit, record, error });
-            }
-            (Meaning::Answer { unit, end }, Ok(())) => unit.end(end),
-            (Meaning::Answer { unit, end }, Err(error)) => {
-                tracing::warn!(
-                    target: "callgate::settle", code = "run.answer-dropped", topic = %record.topic, %error,
-                    "an answer beside a dead letter could not be written and is dropped"
-                );
-                unit.end(match end {
-                    End::DeadLettered { reason, .. } => End::DeadLettered { reason, answered: false },
-                    end => end,
-                });
             }
             (Meaning::Awaited(waiting), result) => {
                 // Whoever waited may have been fenced.

@@ -37,7 +37,7 @@ async fn mend<U: Unit>(outbox: &Outbox<U>, failed: Undelivered<U>) {
                 let message = format!("the broker refuses the reply topic {}: {error}", record.topic);
                 return give_up(outbox, unit, Failure::new(Reason::ReplyFailed, message), Answer::Nothing);
             }
-            DeliveryError::Batch(_) | DeliveryError::Transient(_) => match outbox.deliver(record.clone()).await {
+            DeliveryError::Batch(_) | DeliveryError::Transient(_) => match outbox.deliver_alone(&record).await {
                 Ok(()) => return unit.end(End::Replied),
                 Err(again @ DeliveryError::Batch(_)) if again.is_too_large() => too_large(&record, None),
                 Err(again @ DeliveryError::Batch(_)) => {

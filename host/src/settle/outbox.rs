@@ -17,6 +17,9 @@ const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
 /// Between two attempts to write what must be written.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub(super) const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Between two attempts to be alone in a batch: 7 of them, within 650 ms.
+const ALONE_PAUSE: Duration = Duration::from_millis(5);
+const MAX_ALONE_PAUSE: Duration = Duration::from_millis(640);
 /// A batch's own header; a record is at least this much larger on the wire than its key, value and headers.
 pub(super) const BATCH_OVERHEAD: usize = 61 + 7;
 
@@ -69,9 +72,38 @@ impl<U: Unit> Outbox<U> {
             Answer::Reply(record) => Some(record),
             Answer::Error(status) => unit.error_reply(status, &failure),
         };
-        match record {
-            Some(record) => self.send(Delivery { record, meaning: Meaning::Answer { unit, end: end(true) } }).await,
-            None => unit.end(end(false)),
+        let answered = match record {
+            Some(record) => self.answer(record).await,
+            None => false,
+        };
+        unit.end(end(answered));
+    }
+
+    /// Sends the answer beside a dead letter. One that cannot be written is dropped.
+    async fn answer(&self, record: OutgoingRecord) -> bool {
+        match self.deliver_alone(&record).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(
+                    target: "callgate::settle", code = "run.answer-dropped", topic = %record.topic, %error,
+                    "an answer beside a dead letter could not be written and is dropped"
+                );
+                false
+            }
+        }
+    }
+
+    /// Sends what failed in a batch again, until it is alone in one: a neighbour, or their sum, may be what was too large.
+    pub(super) async fn deliver_alone(&self, record: &OutgoingRecord) -> Result<(), DeliveryError> {
+        let mut pause = ALONE_PAUSE;
+        loop {
+            match self.deliver(record.clone()).await {
+                Err(DeliveryError::Batch(_)) if pause < MAX_ALONE_PAUSE => {
+                    sleep(pause).await;
+                    pause *= 2;
+                }
+                result => return result,
+            }
         }
     }
 
@@ -85,7 +117,7 @@ impl<U: Unit> Outbox<U> {
         };
         let max_bytes = max_message_bytes.map(|max| max.saturating_sub(BATCH_OVERHEAD));
         let letter = unit.dead_letter(failure, partitions, max_bytes);
-        self.deliver(letter).await.map_err(|error| match error {
+        self.deliver_alone(&letter).await.map_err(|error| match error {
             error if error.is_too_large() => {
                 format!("{error}; raise `max.message.bytes` of the topic, at least to what the source topic takes")
             }
