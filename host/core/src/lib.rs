@@ -7,7 +7,7 @@
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
 //! [`retry`], [`reply`], [`dead_letter`]; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
-//! and [`trace`] its trace.
+//! and [`trace`] its trace; [`transaction`] judges what could not be written together.
 
 mod cloudevents;
 pub mod dead_letter;
@@ -27,6 +27,7 @@ pub mod response;
 pub mod retry;
 pub mod route;
 pub mod trace;
+pub mod transaction;
 
 #[cfg(test)]
 mod testing;

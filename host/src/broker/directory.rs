@@ -107,12 +107,20 @@ impl Directory {
         self.remember(topic, Err(reason));
     }
 
+    /// The same for a thread that may wait for the broker.
+    ///
+    /// # Errors
+    /// [`TopicProblem`].
+    pub fn look_up_now(&self, topic: &Arc<str>) -> Answer {
+        block_on(self.look_up(topic)).unwrap_or_else(|error| Err(TopicProblem::NoAnswer(error)))
+    }
+
     /// Whether the topic is there. Waits for the broker.
     ///
     /// # Errors
     /// A sentence: what the broker said.
     pub fn is_there(&self, topic: &Arc<str>) -> Result<(), String> {
-        match block_on(self.look_up(topic))? {
+        match self.look_up_now(topic) {
             Ok(_) => Ok(()),
             Err(TopicProblem::Refused(reason) | TopicProblem::NoAnswer(reason)) => Err(reason),
         }

@@ -21,7 +21,7 @@ mod units;
 mod unsupported;
 
 pub use fault::{Code, Fault, Located, Place};
-pub use kafka::{FirstStart, Kafka};
+pub use kafka::{Delivery, FirstStart, Kafka};
 pub(crate) use manifest::{ComponentName, Manifest};
 pub(crate) use names::check_name;
 pub use names::is_name;

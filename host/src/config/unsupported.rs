@@ -16,11 +16,6 @@ pub(crate) enum Written<'a> {
 
 /// Path (a `*` stands for any name), what is written there, and what to do instead.
 const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
-    (
-        "kafka.delivery",
-        Written::Text("exactly-once"),
-        "use \"at-least-once\" and let readers of replies drop repeats by their correlation id",
-    ),
     ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("tenants.*.secrets", Written::Key, "remove the key: a handler's `[env]` takes plain values only"),

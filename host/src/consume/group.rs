@@ -35,6 +35,8 @@ pub struct GroupSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// Offsets are committed in transactions, by whoever ends the records; here only where there was none.
+    pub transactional: bool,
     /// The topics that are known by name.
     pub topics: Vec<Arc<str>>,
     /// Whether others are wanted too, so that the broker must be asked which there are.
@@ -70,6 +72,7 @@ impl Group {
     pub fn new(settings: GroupSettings, intake: Arc<dyn Intake>, wake: Arc<Wake>) -> Result<Self, String> {
         let consumer =
             GroupConsumer::new(&settings.client, &settings.group_id, settings.instance_id.as_deref(), wake.clone())?;
+        intake.joining(consumer.questions());
         if !settings.topics.is_empty() {
             consumer.subscribe(&settings.topics)?;
         }
@@ -79,6 +82,7 @@ impl Group {
             subscribed: settings.topics.clone(),
             status: Arc::new(GroupStatus::new(settings.group_id.clone())),
             first_starts: FirstStarts::new(settings.first_start),
+            commits: Commits::new(settings.transactional),
             settings,
             consumer: Some(consumer),
             intake,
@@ -87,7 +91,6 @@ impl Group {
             rebalance: None,
             pending: VecDeque::new(),
             epoch: 0,
-            commits: Commits::new(),
             stopping: false,
         })
     }
@@ -221,6 +224,10 @@ impl Group {
     fn feed(&mut self) -> bool {
         let mut more = false;
         for active in self.active.values_mut() {
+            // A transaction must not be overtaken by this commit: it would set the offset back.
+            if self.settings.transactional && active.partition.has_no_offset() {
+                continue;
+            }
             more |= active.feed(&*self.intake, &self.settings.group_id);
         }
         more

@@ -12,6 +12,7 @@ use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::invoke::{self, Callable, Compiler, LogBudget};
+use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -47,6 +48,10 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
         // Address space is reserved for as much as any tenant may have, and no more.
         invoke: invoke::Settings { max_memory: largest.clamp(1 << 16, MAX_MEMORY), ..sandbox(operator) },
         instance_id: operator.kafka.instance_id.clone(),
+        guarantee: match operator.kafka.delivery {
+            config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
+            config::Delivery::ExactlyOnce => Guarantee::ExactlyOnce { instance: operator.kafka.instance_id.clone() },
+        },
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,

@@ -12,11 +12,12 @@ use tokio::sync::{Semaphore, watch};
 use super::bound::{Handler, RouteTable, Routes, never_matched};
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
-use super::unit::Settlement;
+use super::unit::{RecordUnit, Settlement};
 use super::worker::{self, Worker};
-use crate::broker::{TopicPartition, Wake};
+use crate::broker::{GroupQuestions, TopicPartition, Wake};
 use crate::consume::{Bounds, FirstStart, Group, GroupSettings, GroupStatus, Intake, Partition, Poller};
 use crate::invoke::{self, Invoker, Watchdog};
+use crate::settle::{Guarantee, Settlements};
 
 /// How long what was sent may take to be acknowledged while the host stops.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
@@ -36,6 +37,8 @@ pub struct HostSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// How sure it is that nothing is repeated.
+    pub guarantee: Guarantee,
 }
 
 /// A group that was joined, and what its handlers are now.
@@ -52,7 +55,7 @@ pub struct Host {
     pollers: Vec<Poller>,
     workers: Vec<JoinHandle<()>>,
     stop_workers: watch::Sender<bool>,
-    settlements: Vec<Arc<Settlement>>,
+    settlements: Vec<Settlements<RecordUnit>>,
     groups: Vec<JoinedGroup>,
     // Ends guests that run for too long, until the last worker has gone.
     _watchdog: Watchdog,
@@ -108,8 +111,7 @@ impl Host {
         for handlers in tenants.values() {
             let tenant = &handlers[0].tenant;
             let refused = |error| anyhow::anyhow!("the Kafka client of tenant {} cannot be made: {error}", tenant.name);
-            let settlement = Arc::new(Settlement::new(&tenant.client).map_err(refused)?);
-            self.settlements.push(settlement.clone());
+            let settlements = Settlements::new(&tenant.client, &settings.guarantee).map_err(refused)?;
             let tenant_slots = Arc::new(Semaphore::new(tenant.max_in_flight));
             let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
             for handler in handlers {
@@ -127,7 +129,7 @@ impl Host {
                     dead_letter: tenant.dead_letter.clone(),
                     routes: routes.clone(),
                     jobs: jobs.clone(),
-                    settlement: Arc::new(settlement.of_group(group_id)),
+                    settlement: Arc::new(settlements.of_group(group_id)),
                 });
                 if polled.len() <= joined % settings.pollers.max(1) {
                     polled.push((Arc::default(), Vec::new()));
@@ -140,6 +142,7 @@ impl Host {
                         group_id: (*group_id).to_owned(),
                         instance_id: settings.instance_id.clone(),
                         first_start: settings.first_start,
+                        transactional: settings.guarantee != Guarantee::AtLeastOnce,
                         topics,
                         has_patterns,
                         bounds,
@@ -158,6 +161,7 @@ impl Host {
                 list.push(group);
                 joined += 1;
             }
+            self.settlements.push(settlements);
         }
         self.pollers = polled.into_iter().map(|(wake, groups)| Poller::start(groups, wake)).collect();
         Ok(())
@@ -211,6 +215,10 @@ struct GroupIntake {
 }
 
 impl Intake for GroupIntake {
+    fn joining(&self, group: GroupQuestions) {
+        self.settlement.bind(group);
+    }
+
     fn ordering(&self, topic: &str) -> Ordering {
         self.routes.get(topic).map(|bound| bound.route.ordering).unwrap_or_default()
     }

@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::consume::GroupStatus;
 use crate::pipeline::{Bound, Ended, Observer};
-use crate::settle::End;
+use crate::settle::{End, TransactionEnd};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandlerLabels {
@@ -43,6 +43,12 @@ struct GroupLabels {
     group: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransactionLabels {
+    group: String,
+    end: &'static str,
+}
+
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
 /// The host's metrics: an [`Observer`] of the pipeline, and a page for Prometheus.
@@ -57,6 +63,7 @@ pub struct Metrics {
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
+    transactions: Family<TransactionLabels, Counter>,
     // By tenant and handler, so that a record needs no label to be built.
     handlers: RwLock<ByHandler>,
 }
@@ -105,6 +112,8 @@ impl Default for Metrics {
         let (rebalances, failed_commits) = (Family::default(), Family::default());
         registry.register("rebalances", "Rebalances since the start", rebalances.clone());
         registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
+        let transactions = Family::default();
+        registry.register("transactions", "Transactions that have ended, by how", transactions.clone());
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -116,6 +125,7 @@ impl Default for Metrics {
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
             rebalances,
             failed_commits,
+            transactions,
             registry,
             calls,
             call_seconds,
@@ -200,5 +210,14 @@ impl Observer for Metrics {
             End::Done => known.done.inc(),
             End::DeadLettered { reason, .. } => self.end(&known.labels, "dead-letter", reason.as_str()).inc(),
         };
+    }
+
+    fn transaction_ended(&self, group_id: &str, end: TransactionEnd) {
+        let end = match end {
+            TransactionEnd::Committed => "committed",
+            TransactionEnd::Aborted => "aborted",
+            TransactionEnd::InDoubt => "in-doubt",
+        };
+        self.transactions.get_or_create(&TransactionLabels { group: group_id.to_owned(), end }).inc();
     }
 }
