@@ -77,13 +77,8 @@ impl<'a> Section<'a> {
             let text = match value.get_ref() {
                 DeValue::String(text) => text.as_ref(),
                 DeValue::Integer(number) => &number.to_string(),
-                DeValue::Boolean(value) => {
-                    if *value {
-                        "true"
-                    } else {
-                        "false"
-                    }
-                }
+                DeValue::Boolean(true) => "true",
+                DeValue::Boolean(false) => "false",
                 other => {
                     parent.wrong_type(name.get_ref(), other, &place, "a text: text");
                     return None;
