@@ -21,7 +21,7 @@ use http::{Request, Response};
 
 use super::memory::Budget;
 use super::meter::{Meter, Overrun};
-use super::next::{Next, NextCalls};
+use super::next::{Call, Next, NextCalls};
 use super::{CallError, Callable, Invoker, outcome};
 
 /// All that the components of one call share.
@@ -67,9 +67,8 @@ impl<'a> Chain<'a> {
             self.component(position, request, None).await?
         } else {
             let (next, mut calls) = NextCalls::new(self.callable.max_next_calls, self.limits.max_request_body);
-            let call_on = |head, body| -> futures::future::LocalBoxFuture<'_, _> {
-                Box::pin(self.link(position + 1, origin.next_request(head, body), origin))
-            };
+            let call_on =
+                |head, body| -> Call<'_> { Box::pin(self.link(position + 1, origin.next_request(head, body), origin)) };
             let mut guest = pin!(self.component(position, request, Some(next)));
             let mut response = None;
             poll_fn(|context| {

@@ -22,6 +22,9 @@ use super::body::{self, Chunks};
 /// What comes of a request to the next component, in the terms of `wasi:http`.
 type Answer = Result<http::Response<WasiBody>, Error>;
 
+/// A call of the next component.
+pub(super) type Call<'a> = LocalBoxFuture<'a, Result<http::Response<Bytes>, CallError>>;
+
 /// A guest's end: where its requests to the next component go.
 pub(super) struct Next(Arc<Mutex<Sent>>);
 
@@ -67,7 +70,7 @@ impl Next {
 pub(super) struct NextCalls<'a> {
     sent: Arc<Mutex<Sent>>,
     max_request_body: usize,
-    running: Option<(oneshot::Sender<Answer>, LocalBoxFuture<'a, Result<http::Response<Bytes>, CallError>>)>,
+    running: Option<(oneshot::Sender<Answer>, Call<'a>)>,
 }
 
 impl<'a> NextCalls<'a> {
@@ -82,7 +85,7 @@ impl<'a> NextCalls<'a> {
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        call: impl Fn(Parts, Bytes) -> LocalBoxFuture<'a, Result<http::Response<Bytes>, CallError>>,
+        call: impl Fn(Parts, Bytes) -> Call<'a>,
     ) -> Poll<Result<(), CallError>> {
         loop {
             if let Some((_, running)) = &mut self.running {

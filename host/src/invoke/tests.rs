@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::*;
 
 mod artifacts;
+mod chains;
 mod endings;
 mod log;
 mod neighbours;
