@@ -57,7 +57,7 @@ fn chain(handler: &str, chain: Vec<Link>, max_next_calls: u32) -> Arc<Callable> 
         handler: handler.into(),
         chain,
         max_next_calls,
-        env: vec![("LOG_LEVEL".to_owned(), "debug".to_owned())],
+        env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
     })
 }
