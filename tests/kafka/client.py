@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
@@ -121,16 +122,28 @@ class Client:
 
     def size(self, topic):
         """How many records have been written to a topic, markers of transactions counted."""
+        return self._end(topic, IsolationLevel.READ_UNCOMMITTED)
+
+    def stable_size(self, topic):
+        """How many of them can be read by whoever sees only what is committed."""
+        return self._end(topic, IsolationLevel.READ_COMMITTED)
+
+    def _end(self, topic, level):
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
-        return sum(future.result(PATIENCE).offset for future in self.admin.list_offsets(asked).values())
+        answer = self.admin.list_offsets(asked, isolation_level=level)
+        return sum(future.result(PATIENCE).offset for future in answer.values())
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
+        return {partition: offset for partition, (offset, _) in self.commits(group, topic).items()}
+
+    def commits(self, group, topic):
+        """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none."""
         asked = [ConsumerGroupTopicPartitions(group)]
         answer = self.admin.list_consumer_group_offsets(asked)[group].result(PATIENCE)
-        committed = {position.partition: position.offset for position in answer.topic_partitions
-                     if position.topic == topic}
-        return {partition: max(committed.get(partition, 0), 0) for partition in self.partitions(topic)}
+        known = {position.partition: (max(position.offset, 0), position.metadata)
+                 for position in answer.topic_partitions if position.topic == topic}
+        return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
 
 
 class Log:

@@ -135,11 +135,10 @@ impl<U: Unit> Backlog<U> {
         }
     }
 
-    /// Forgets what is known of the topics of these: it may be wrong.
+    /// Asks the broker again what the topics of these take: what is known of them may be wrong.
     pub(super) fn ask_again(&self, batch: &[Ready<U>]) {
-        for record in batch.iter().flat_map(|ready| &ready.records) {
-            self.directory.forget(&record.topic);
-        }
+        let records = batch.iter().flat_map(|ready| &ready.records);
+        self.directory.ask_again(&records.map(|record| record.topic.clone()).collect());
     }
 
     /// Stops the partitions of all that waits, or lets them go on.
