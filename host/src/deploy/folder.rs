@@ -7,7 +7,7 @@ use super::component::{self, ComponentFile};
 use super::file::NotRead;
 use super::snapshot::Source;
 use super::{Claim, Found, Handler, place};
-use crate::config::{Code, ComponentName, Fault, Kafka, Manifest, Place, Tenant, check_name, resolve};
+use crate::config::{Code, ComponentName, Fault, Kafka, Manifest, Place, Tenant, check_name, fill_env, resolve};
 
 /// What became of a handler's files, within the folder `root` of the tenant of that name.
 pub(super) fn found(
@@ -50,19 +50,25 @@ fn handler(
             None
         })
     });
-    let claim = manifest.as_ref().zip(tenant.as_ref().ok()).map(|(manifest, tenant)| {
+    let joined = manifest.as_ref().zip(tenant.as_ref().ok());
+    let env = joined.map(|(manifest, tenant)| {
+        let (env, unknown) = fill_env(&manifest.env, tenant);
+        faults.extend(unknown);
+        env
+    });
+    let claim = joined.map(|(manifest, tenant)| {
         let (routes, refused) = resolve(manifest, name, tenant);
         faults.extend(refused);
         Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes }
     });
-    let outcome = match (tenant, manifest, component, &claim) {
-        (Ok(tenant), Some(manifest), Some(component), Some(claim)) if faults.is_empty() => Ok(Handler {
+    let outcome = match (tenant, component, &claim, env) {
+        (Ok(tenant), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {
             tenant: tenant.clone(),
             name: name.as_str().into(),
             version: version.clone(),
             group: claim.group.clone(),
             component,
-            env: manifest.env,
+            env,
             routes: claim.routes.clone(),
         }),
         _ => {
