@@ -6,6 +6,9 @@ import time
 import uuid
 
 import pytest
+from confluent_kafka.admin import ResourceType
+from kafka.access import USER, acl, allow, forbidden, login
+from kafka.broker import USERS
 from kafka.client import Client
 from ledger import ROUTE, Ledger
 from mischief import answer
@@ -175,7 +178,8 @@ def test_a_broker_hangs_for_longer_than_a_transaction(a_broker, a_ledger):
     cluster.pause()
     time.sleep(12)
     cluster.resume()
-    ledger.await_ends(records)
+    ledger.send(records // 10)
+    ledger.await_ends(records + records // 10)
     assert_once(ledger)
     assert ledger.host.stop() == 0
     cluster.wipe()
@@ -246,3 +250,50 @@ def assert_settled(ledger):
         ends[partition] = max(ends[partition], offset + 1)
     host.until(lambda: host.kafka.committed(host.group, ledger.topic) == ends, "has not committed all that it ended")
     assert host.kafka.stable_size(host.replies) == host.kafka.size(host.replies), "a transaction is open"
+
+
+def test_a_reply_topic_that_is_forbidden_now_and_then(a_broker, new_host):
+    """Who names it spoils no transaction of others: it is found out, and remembered for a while."""
+    cluster = a_broker(sasl=True)
+    setup = Client(cluster.admin)
+    host = new_host(client=setup)
+    host.configure(kafka={**EXACTLY_ONCE, "bootstrap_servers": cluster.bootstrap,
+                          "properties": login("PLAIN", USER, USERS[USER])})
+    allow(setup, acl(ResourceType.TOPIC, f"{host.tenant}."), acl(ResourceType.GROUP, host.group),
+          acl(ResourceType.TRANSACTIONAL_ID, f"{host.group}."))
+    topic = host.handler("work", "POST /reply-with", retry={"attempts": 1}, partitions=2)
+    secret = host.topic("secret")
+    setup.create(secret)
+    with forbidden(setup, secret):
+        host.start()
+        addresses = [secret if number % 10 == 0 else host.replies for number in range(500)]
+        setup.send_all(topic, [
+            {"value": answer(), "partition": number % 2,
+             "headers": [("reply-to", address.encode()), ("correlation-id", b"%d" % number)]}
+            for number, address in enumerate(addresses)])
+        replies = setup.log(host.replies).at_least(450)
+        letters = setup.log(f"{topic}-dlt").at_least(50)
+        assert {letter.header("x-callgate-dlt-reason") for letter in letters} == {b"reply-failed"}
+        assert setup.log(secret).all() == []
+        assert host.stop() == 0
+    for records, forbidden_ones in ((replies, False), (letters, True)):
+        numbers = sorted(int(record.header("correlation-id")) for record in records)
+        assert numbers == [number for number in range(500) if (number % 10 == 0) == forbidden_ones], "each once"
+
+
+def test_a_transactional_id_that_may_not_be_used(a_broker, new_host):
+    cluster = a_broker(sasl=True)
+    setup = Client(cluster.admin)
+    host = new_host(client=setup)
+    host.configure(kafka={**EXACTLY_ONCE, "bootstrap_servers": cluster.bootstrap,
+                          "properties": login("PLAIN", USER, USERS[USER])})
+    allow(setup, acl(ResourceType.TOPIC, f"{host.tenant}."), acl(ResourceType.GROUP, host.group))
+    host.handler("work", "POST /reply-with")
+    host.start()
+    request = host.send("work", answer(), headers=[("reply-to", host.replies.encode())])
+    host.until(lambda: "no transaction can be begun" in host.get("/readyz")[1], "does not say why nothing goes on")
+    allow(setup, acl(ResourceType.TRANSACTIONAL_ID, f"{host.group}."))
+    host.await_end(request)
+    host.until(lambda: "stopped" not in host.get("/readyz")[1], "does not say that it goes on")
+    assert len(setup.log(host.replies).all()) == 1
+    assert host.stop() == 0

@@ -34,9 +34,9 @@ pub(super) enum Fate {
         failed: BTreeMap<usize, DeliveryError>,
         /// Why it was aborted, where that is not what failed.
         cause: Option<TransactionError>,
+        /// The producer can do nothing any more.
+        is_broken: bool,
     },
-    /// Nothing of it counts, and the producer can do nothing any more.
-    Broken(String),
     /// Nobody knows. The producer can do nothing any more.
     InDoubt(String, Commits),
 }
@@ -49,7 +49,7 @@ pub(super) fn write<U: Unit>(
     backlog: &mut Backlog<U>,
 ) -> Fate {
     if let Err(error) = producer.begin() {
-        return Fate::Broken(error.reason);
+        return Fate::Aborted { failed: BTreeMap::new(), cause: Some(error), is_broken: true };
     }
     let fates = Arc::new(Fates::default());
     let sent = fill(producer, batch, backlog, &fates);
@@ -58,13 +58,11 @@ pub(super) fn write<U: Unit>(
         Err(Stop::InDoubt(error, commits)) => Fate::InDoubt(error.reason, commits),
         Err(Stop::Abort(cause)) => {
             let cause = cause.or_else(|| producer.failure());
-            if let Some(TransactionError { kind: TransactionErrorKind::Fatal, reason }) = cause {
-                return Fate::Broken(reason);
-            }
-            match producer.abort() {
-                Ok(()) => Fate::Aborted { failed: fates.failed(), cause },
-                Err(error) => Fate::Broken(error.reason),
-            }
+            let is_fatal = cause.as_ref().is_some_and(|cause| cause.kind == TransactionErrorKind::Fatal);
+            // Where it cannot be aborted, the next producer of the id sees to it. A broker that has refused the first
+            // partitions of a transaction knows of none, and will not abort it either.
+            let is_broken = is_fatal || producer.abort().is_err();
+            Fate::Aborted { failed: fates.failed(), cause, is_broken }
         }
     }
 }

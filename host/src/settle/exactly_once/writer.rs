@@ -80,7 +80,7 @@ impl<U: Unit> Writer<U> {
         let fate = write(producer, group, &mut batch, &mut self.backlog);
         let end = match &fate {
             Fate::Committed => TransactionEnd::Committed,
-            Fate::Aborted { .. } | Fate::Broken(_) => TransactionEnd::Aborted,
+            Fate::Aborted { .. } => TransactionEnd::Aborted,
             Fate::InDoubt(..) => TransactionEnd::InDoubt,
         };
         batch[0].outcome.unit.transaction_ended(end);
@@ -90,15 +90,11 @@ impl<U: Unit> Writer<U> {
                 self.asked_again = false;
                 self.backlog.end(batch);
             }
-            Fate::Aborted { failed, cause } => self.mend(batch, failed, cause),
-            Fate::Broken(error) => {
-                tracing::warn!(
-                    target: "callgate::settle", code = "run.transaction-aborted", transactional_id = self.id, error,
-                    "a transaction and its producer failed; both are made again"
-                );
-                self.producer = None;
-                self.backlog.put_back(batch);
-                self.rest();
+            Fate::Aborted { failed, cause, is_broken } => {
+                if is_broken {
+                    self.producer = None;
+                }
+                self.mend(batch, &failed, cause);
             }
             Fate::InDoubt(error, commits) => self.decide(batch, error, &commits),
         }
@@ -109,7 +105,7 @@ impl<U: Unit> Writer<U> {
     fn mend(
         &mut self,
         mut batch: Vec<Ready<U>>,
-        failed: BTreeMap<usize, DeliveryError>,
+        failed: &BTreeMap<usize, DeliveryError>,
         cause: Option<TransactionError>,
     ) {
         let is_refused = cause.as_ref().is_some_and(|cause| cause.kind == TransactionErrorKind::Content);
