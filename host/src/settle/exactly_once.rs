@@ -14,6 +14,8 @@ mod backlog;
 mod outcome;
 mod parcel;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod writer;
 

@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use super::outcome::Outcome;
 use crate::broker::{PRODUCER_BUFFER, Wake};
 
-/// Bytes that wait at most, beside one outcome of whatever size; a writer has as much in its hands.
+/// Bytes that wait at most, beside one outcome of whatever size; as much is in an open transaction. So a group's two
+/// writers hold as much as one producer may.
 const MAX_BYTES: usize = PRODUCER_BUFFER / 4;
 
 /// See the module.

@@ -11,11 +11,14 @@ use super::super::Unit;
 use super::backlog::{Backlog, Ready};
 use super::parcel::{Fates, Parcel};
 use crate::broker::{
-    DeliveryError, GroupQuestions, TopicPartition, TransactionError, TransactionErrorKind, TransactionalProducer,
+    DeliveryError, GroupQuestions, PRODUCER_BUFFER, TopicPartition, TransactionError, TransactionErrorKind,
+    TransactionalProducer,
 };
 
 /// How long outcomes that arrive meanwhile are added to an open transaction.
 const FILLING: Duration = Duration::from_millis(500);
+/// Bytes of a transaction's records at most, beside one outcome of whatever size.
+const MAX_BYTES: usize = PRODUCER_BUFFER / 4;
 /// Longer than the client itself tries.
 const ARRIVAL: Duration = Duration::from_secs(15);
 /// The producer's queue is full.
@@ -75,7 +78,7 @@ fn fill<U: Unit>(
     fates: &Arc<Fates>,
 ) -> usize {
     let began = Instant::now();
-    let (mut sent, mut next) = (0, 0);
+    let (mut sent, mut bytes, mut next) = (0, 0, 0);
     loop {
         while let Some(ready) = batch.get(next) {
             for record in &ready.records {
@@ -85,10 +88,11 @@ fn fill<U: Unit>(
                     thread::sleep(FULL_QUEUE_PAUSE);
                 }
                 sent += 1;
+                bytes += record.size();
             }
             next += 1;
         }
-        if batch.len() >= backlog.take || began.elapsed() > FILLING {
+        if batch.len() >= backlog.take || bytes >= MAX_BYTES || began.elapsed() > FILLING {
             return sent;
         }
         match backlog.next(false) {
