@@ -11,7 +11,7 @@ use super::host::HostSettings;
 use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, Callable, Compiler, Link, LogBudget};
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget};
 use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
@@ -24,7 +24,8 @@ const ASSUMED_MEMORY: u64 = 4 << 30;
 
 /// The cache of compiled code, from the operator's settings.
 pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
-    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key: None }
+    let key = operator.deploy.cache_key.as_ref().map(|key| CacheKey::new(key.expose()));
+    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key }
 }
 
 /// The host's settings, from the operator's and the handlers that will run.
