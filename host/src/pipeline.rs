@@ -9,7 +9,9 @@
 mod assemble;
 mod bound;
 mod carry;
+mod clients;
 mod host;
+mod intake;
 mod jobs;
 mod observe;
 mod unit;

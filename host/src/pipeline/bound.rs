@@ -76,18 +76,27 @@ pub struct Bound {
     pub route: Arc<Route>,
     pub(super) limits: CallLimits,
     // Calls at once: this route's, and its tenant's.
-    pub(super) route_slots: Semaphore,
+    pub(super) route_slots: Arc<Semaphore>,
     pub(super) tenant_slots: Arc<Semaphore>,
 }
 
 impl Bound {
-    fn new(handler: &Arc<Handler>, route: &Arc<Route>, tenant_slots: &Arc<Semaphore>) -> Self {
+    fn new(
+        handler: &Arc<Handler>,
+        route: &Arc<Route>,
+        tenant_slots: &Arc<Semaphore>,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
+        // The calls in flight of the version before count as well, so that a swap does not double the bound.
+        let same = before.filter(|before| before.route.max_in_flight == route.max_in_flight);
+
         let limits = CallLimits { deadline: route.deadline, ..handler.tenant.call };
         Self {
             handler: handler.clone(),
             route: route.clone(),
             limits,
-            route_slots: Semaphore::new(route.max_in_flight),
+            route_slots: same
+                .map_or_else(|| Arc::new(Semaphore::new(route.max_in_flight)), |before| before.route_slots.clone()),
             tenant_slots: tenant_slots.clone(),
         }
     }
@@ -107,6 +116,10 @@ impl Routes {
         self.0.load().get(topic).cloned()
     }
 
+    pub(super) fn table(&self) -> Arc<RouteTable> {
+        self.0.load_full()
+    }
+
     pub(super) fn replace(&self, table: RouteTable) {
         self.0.store(Arc::new(table));
     }
@@ -122,15 +135,18 @@ pub(super) struct RouteTable {
 }
 
 impl RouteTable {
+    /// The table of these handlers; `before` is the one whose place it takes.
     pub(super) fn new<'a>(
         handlers: impl Iterator<Item = &'a Arc<Handler>>,
         never: &Arc<HashSet<Arc<str>>>,
         tenant_slots: &Arc<Semaphore>,
+        before: Option<&Self>,
     ) -> Self {
         let mut table = Self { topics: HashMap::new(), patterns: Vec::new(), never: never.clone() };
         for handler in handlers {
             for (selector, route) in &handler.routes {
-                let bound = Arc::new(Bound::new(handler, route, tenant_slots));
+                let known = before.and_then(|before| before.known(selector));
+                let bound = Arc::new(Bound::new(handler, route, tenant_slots, known));
                 match selector {
                     TopicSelector::Topic(topic) => {
                         table.topics.insert(topic.clone(), bound);
@@ -140,6 +156,17 @@ impl RouteTable {
             }
         }
         table
+    }
+
+    /// The route with these same topics.
+    fn known(&self, selector: &TopicSelector) -> Option<&Arc<Bound>> {
+        match selector {
+            TopicSelector::Topic(topic) => self.topics.get(topic),
+            TopicSelector::Pattern { .. } => {
+                let same = |(known, _): &&(TopicSelector, _)| known.to_string() == selector.to_string();
+                self.patterns.iter().find(same).map(|(_, bound)| bound)
+            }
+        }
     }
 
     /// The route of a topic: one that names it, else the first pattern that matches it.

@@ -33,7 +33,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     let settlement = &*job.settlement;
     let (record, place) = held.split(&job.partition);
     // Without a route its handler is gone: later records wait too, uncommitted.
-    let Some(bound) = job.routes.get(&record.coordinate.topic) else { return };
+    let Some(bound) = job.routes.get(&record.coordinate.topic) else { return place.put_down() };
     let mut unit = RecordUnit {
         record,
         place,
@@ -77,7 +77,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Disposition::Retry { after } => {
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
-                let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return };
+                let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return unit.place.put_down() };
                 unit.bound = bound;
             }
             end => return settle(settlement, unit, end, outcome).await,
