@@ -118,6 +118,7 @@ pub(super) fn handler(
             group: claim.group.clone(),
             component,
             env: manifest.env,
+            rollback: manifest.rollback,
             routes: claim.routes.clone(),
         }),
         _ => {

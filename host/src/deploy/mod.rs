@@ -65,6 +65,8 @@ pub struct Handler {
     pub component: ComponentFile,
     /// The guest's environment.
     pub env: Vec<(String, String)>,
+    /// How many of a new version's first records may trap before the version before takes its place again.
+    pub rollback: Option<u32>,
     /// Its routes, each with topics of its own.
     pub routes: Vec<HandlerRoute>,
 }

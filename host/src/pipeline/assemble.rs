@@ -2,14 +2,17 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
+use super::loader::Loaded;
+use super::overview::Refused;
+use super::probation::Probation;
 use crate::broker::{ClientSettings, PRODUCER_BUFFER};
-use crate::config::{self, Memory, Operator};
+use crate::config::{self, Code, Fault, Memory, Operator, Place};
 use crate::consume::{Bounds, FirstStart};
 use crate::invoke::{self, Callable, Compiler, LogBudget};
 use crate::{deploy, machine};
@@ -26,26 +29,18 @@ pub fn sandbox(operator: &Operator) -> invoke::Settings {
     invoke::Settings { cache_dir: operator.deploy.cache.clone(), slots: SLOTS, max_memory: MAX_MEMORY }
 }
 
-/// The host's settings, from the operator's and the handlers that will run.
-pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
+/// The host's settings, from the operator's.
+pub fn host(operator: &Operator) -> HostSettings {
     let total = match operator.limits.memory {
         Memory::Bytes(bytes) => bytes,
         Memory::Percent(percent) => machine::memory().unwrap_or(ASSUMED_MEMORY) / 100 * u64::from(percent),
     };
-    // What is not held by buffers is there for calls, and at least for one of the largest.
-    let tenants: BTreeMap<&str, &Tenant> =
-        handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
-    let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes + PRODUCER_BUFFER).sum();
-    let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
-    let calls =
-        usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));
     let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
     HostSettings {
         workers,
         pollers: machine::cores(),
-        memory: calls,
-        // Address space is reserved for as much as any tenant may have, and no more.
-        invoke: invoke::Settings { max_memory: largest.clamp(1 << 16, MAX_MEMORY), ..sandbox(operator) },
+        memory: usize::try_from(total).unwrap_or(usize::MAX),
+        invoke: sandbox(operator),
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
@@ -64,27 +59,47 @@ pub enum Brokers {
 }
 
 /// Makes handlers of those that were found; each tenant is made once.
-pub struct Assembler<'a> {
-    operator: &'a Operator,
-    compiler: &'a Compiler,
+pub struct Assembler {
+    operator: Arc<Operator>,
+    compiler: Arc<Compiler>,
     brokers: Brokers,
-    tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>,
+    tenants: Mutex<BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>>,
 }
 
-impl<'a> Assembler<'a> {
+impl Assembler {
     /// For one reading of the operator's file.
-    pub fn new(operator: &'a Operator, compiler: &'a Compiler, brokers: Brokers) -> Self {
-        Self { operator, compiler, brokers, tenants: BTreeMap::new() }
+    pub fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
+        Self { operator, compiler, brokers, tenants: Mutex::default() }
     }
 
-    /// The handler, compiled.
-    ///
-    /// # Errors
-    /// Where its component cannot be read, or not be compiled.
-    pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
-        let artifact = self.compiler.load(&found.component.read()?)?;
+    /// For another reading.
+    pub(super) fn of(&self, operator: &Arc<Operator>) -> Self {
+        Self::new(operator.clone(), self.compiler.clone(), self.brokers)
+    }
+
+    /// The handler, compiled; `probation` watches its first records.
+    pub(super) fn handler(&self, found: &deploy::Handler, probation: Option<Probation>) -> Loaded {
+        let component = &found.component;
+        let place = Place::File(component.path.to_string_lossy().into());
+        let refused = |fault: Fault| Refused { code: fault.code.as_str(), sentence: fault.to_string() };
+        let bytes = match component.read() {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let message = format!("the component cannot be read: {error}");
+                let hint = "it is tried again; write components beside and rename them";
+                return Loaded::NotNow(refused(Fault::new(&place, Code::ComponentMissing, message, hint)));
+            }
+        };
+        let artifact = match self.compiler.load(&bytes) {
+            Ok(artifact) => artifact,
+            Err(error) => {
+                let hint = "deploy a component that compiles; the version before goes on";
+                let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
+                return if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) };
+            }
+        };
         let (tenant, log) = self.tenant(&found.tenant);
-        Ok(Arc::new(Handler {
+        Loaded::Ready(Arc::new(Handler {
             callable: Arc::new(Callable {
                 tenant: tenant.name.clone(),
                 handler: found.name.clone(),
@@ -94,18 +109,20 @@ impl<'a> Assembler<'a> {
             }),
             tenant,
             name: found.name.clone(),
+            version: found.version.clone(),
             group_id: found.group.to_string(),
             routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
+            probation,
         }))
     }
 
-    fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
-        let (operator, brokers) = (self.operator, self.brokers);
-        self.tenants
+    fn tenant(&self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(operator, tenant, brokers)), Arc::new(log))
+                (Arc::new(resolved(&self.operator, tenant, self.brokers)), Arc::new(log))
             })
             .clone()
     }

@@ -11,6 +11,7 @@ use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
+use super::probation::Probation;
 use crate::broker::ClientSettings;
 use crate::consume::Bounds;
 use crate::invoke::Callable;
@@ -53,12 +54,16 @@ pub struct Handler {
     pub tenant: Arc<Tenant>,
     /// Its name.
     pub name: Arc<str>,
+    /// `sha256:` and 64 hexadecimal digits over all that makes it what it is: components and manifest.
+    pub version: Arc<str>,
     /// The consumer group that its offsets are kept in.
     pub group_id: String,
     /// Its component, ready to be called.
     pub callable: Arc<Callable>,
     /// Its routes, and the topics each gets.
     pub routes: Vec<(TopicSelector, Arc<Route>)>,
+    /// The watch over its first records, where it may be rolled back.
+    pub probation: Option<Probation>,
 }
 
 impl fmt::Display for Handler {

@@ -1,5 +1,6 @@
 //! The way of one record.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -56,7 +57,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         }
     }
 
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut is_first_call) = (FIRST_PAUSE, true);
     loop {
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
@@ -71,6 +72,9 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(response) => check(&response).map(|steering| (response, steering)),
         };
         unit.attempts += 1;
+        if let Some(probation) = unit.bound.handler.probation.as_ref().filter(|_| is_first_call) {
+            probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
+        }
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
@@ -78,6 +82,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
                 let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return unit.place.put_down() };
+                is_first_call = !Arc::ptr_eq(&unit.bound.handler, &bound.handler);
                 unit.bound = bound;
             }
             end => return settle(settlement, unit, end, outcome).await,
