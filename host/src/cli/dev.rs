@@ -1,6 +1,5 @@
 //! `callgate dev`: everything on this machine, with the embedded broker and no configuration.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,13 +13,12 @@ use clap::{Args, CommandFactory};
 use tempfile::TempDir;
 
 use super::input::{cache_dir, handler_name, operation};
-use super::load::load;
-use super::signals::Signals;
-use super::{WRONG_CONFIGURATION, counted};
+use super::signals::{Asked, Signals};
+use super::{WRONG_CONFIGURATION, this_program};
 use crate::broker::EmbeddedBroker;
 use crate::config::{Operator, OperatorRead};
 use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Handler, Host, host_settings, sandbox_settings};
+use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, compile_cache, host_settings};
 
 mod changes;
 mod lines;
@@ -70,22 +68,19 @@ impl Dev {
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
-        let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
+        let broker = Arc::new(EmbeddedBroker::start().map_err(anyhow::Error::msg)?);
         let operator = operator(&broker, folder.path())?;
-        let compiler = Compiler::new(&sandbox_settings(&operator))?;
-        let handlers = load(&operator, &compiler, Brokers::Embedded);
-        if handlers.is_empty() {
-            eprintln!("error: there is no handler to run in {}", folder.path().display());
-            return Ok(ExitCode::from(WRONG_CONFIGURATION));
-        }
-        create_topics(&broker, &handlers)?;
+        let compiler = Arc::new(Compiler::new(&compile_cache(&operator), this_program()?)?);
         let lines = Arc::new(Lines::default());
-        let host = Host::start(&host_settings(&operator, &handlers), &handlers, lines.clone())?;
-        lines.welcome(&broker.bootstrap_servers(), &handlers);
+        let host = Host::start(host_settings(&operator), lines.clone())?;
+        let overview = Arc::new(Overview::default());
+        lines.welcome(&broker.bootstrap_servers());
+        let listener = listener(broker, lines);
+        let reconciler = Reconciler::start(operator, compiler, Brokers::Embedded, host, overview.clone(), listener);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(host, &operator, &compiler, &folder, &lines))?;
+        let status = runtime.block_on(serve(reconciler, &overview, &folder))?;
         runtime.shutdown_background();
-        Ok(ExitCode::SUCCESS)
+        Ok(status)
     }
 
     /// The deploy directory: the one that was named, or one made for the component that was.
@@ -165,54 +160,58 @@ fn operator(broker: &EmbeddedBroker, directory: &Path) -> anyhow::Result<Operato
     }
 }
 
-/// Source topics and their dead-letter topics, of one partition each, so that a person can read the offsets.
-fn create_topics(broker: &EmbeddedBroker, handlers: &[Arc<Handler>]) -> anyhow::Result<()> {
-    for handler in handlers {
-        for (selector, _) in &handler.routes {
-            if let TopicSelector::Topic(topic) = selector {
-                broker.create_topic(topic, 1).map_err(anyhow::Error::msg)?;
-                let letters = dead_letter_topic(topic, &handler.tenant.dead_letter);
-                broker.create_topic(&letters, 1).map_err(anyhow::Error::msg)?;
+/// Makes the topics of what runs before it does, and tells.
+fn listener(broker: Arc<EmbeddedBroker>, lines: Arc<Lines>) -> Listener {
+    Box::new(move |news| match news {
+        News::Runs(handler) => {
+            if let Err(error) = create_topics(&broker, handler) {
+                tracing::error!(target: "callgate", code = "run.host-failed", "the embedded broker makes no topics: {error}");
             }
+            lines.runs(&broker.bootstrap_servers(), handler);
+        }
+        News::Gone(name) => lines.say(&format!("{name} is gone")),
+        // The log has said why.
+        News::Refused(..) => {}
+    })
+}
+
+/// Source topics and their dead-letter topics, of one partition each, so that a person can read the offsets.
+fn create_topics(broker: &EmbeddedBroker, handler: &Handler) -> Result<(), String> {
+    for (selector, _) in &handler.routes {
+        if let TopicSelector::Topic(topic) = selector {
+            broker.create_topic(topic, 1)?;
+            broker.create_topic(&dead_letter_topic(topic, &handler.tenant.dead_letter), 1)?;
         }
     }
     Ok(())
 }
 
-/// Takes new versions until a signal comes, then drains.
-async fn serve(
-    host: Host,
-    operator: &Operator,
-    compiler: &Compiler,
-    folder: &Folder,
-    lines: &Lines,
-) -> anyhow::Result<()> {
+/// Runs until a signal comes, then drains. Where there is nothing to run at first, there is nothing to wait for.
+async fn serve(reconciler: Reconciler, overview: &Overview, folder: &Folder) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let mut changes = Changes::of(folder.source());
-    let mut running: BTreeMap<String, Arc<str>> = BTreeMap::new();
     let mut look = tokio::time::interval(LOOK);
-    loop {
+    let mut decided = false;
+    let status = loop {
         tokio::select! {
-            () = signals.next() => break,
+            asked = signals.next() => match asked {
+                Asked::Stop => break ExitCode::SUCCESS,
+                Asked::Reload => {}
+            },
             _ = look.tick() => {}
         }
-        if !changes.settled() {
-            continue;
-        }
-        // Half-written is not settled; gone is for the person to mend.
-        if folder.refresh().is_err() {
-            continue;
-        }
-        let handlers = load(operator, compiler, Brokers::Embedded);
-        for handler in &handlers {
-            let digest = handler.callable.artifact.digest();
-            if running.insert(handler.to_string(), digest.clone()).as_ref() != Some(digest) {
-                host.replace(handler);
-                lines.say(&format!("{handler} is now {digest}"));
+        if !decided && overview.is_decided() {
+            decided = true;
+            if overview.handlers().iter().all(|handler| handler.running.is_none()) {
+                eprintln!("error: there is no handler to run in {}", folder.source().display());
+                break ExitCode::from(WRONG_CONFIGURATION);
             }
         }
-        lines.say(&format!("{} after a change of {}", counted(handlers.len(), "handler"), folder.source().display()));
-    }
-    signals.drain(host).await;
-    Ok(())
+        // Half-written is not settled; gone is for the person to mend.
+        if changes.settled() && folder.refresh().is_err() {
+            continue;
+        }
+    };
+    signals.drain(reconciler).await;
+    Ok(status)
 }

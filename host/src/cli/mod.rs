@@ -13,7 +13,6 @@ mod check;
 mod dev;
 mod input;
 mod invoke;
-mod load;
 mod print;
 mod run;
 mod signals;

@@ -12,9 +12,8 @@ use super::bound::{Handler, RouteTable, Routes, Tenant, never_matched};
 use super::host::HostSettings;
 use super::intake::GroupIntake;
 use super::jobs::Jobs;
-use super::unit::RecordUnit;
+use super::unit::Settlement;
 use crate::consume::{Bounds, Group, GroupHandle, GroupSettings, GroupStatus, Intent, Pollers};
-use crate::settle::AtLeastOnce;
 
 /// How long what was sent may take to be acknowledged when a client set is given up.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
@@ -28,7 +27,7 @@ struct RunningGroup {
 /// See the module.
 pub(super) struct Clients {
     tenant: Arc<Tenant>,
-    settlement: Arc<AtLeastOnce<RecordUnit>>,
+    settlement: Arc<Settlement>,
     slots: Arc<Semaphore>,
     groups: BTreeMap<String, RunningGroup>,
     // Groups that are being left: none of the same name is joined before.
@@ -49,7 +48,7 @@ impl Clients {
     /// librdkafka's own sentence, where it refuses the settings.
     pub(super) fn new(tenant: &Arc<Tenant>) -> Result<Self, String> {
         Ok(Self {
-            settlement: Arc::new(AtLeastOnce::new(&tenant.client)?),
+            settlement: Arc::new(Settlement::new(&tenant.client)?),
             slots: Arc::new(Semaphore::new(tenant.max_in_flight)),
             tenant: tenant.clone(),
             groups: BTreeMap::new(),
@@ -140,7 +139,7 @@ impl Clients {
             dead_letter: tenant.dead_letter.clone(),
             routes: routes.clone(),
             jobs: around.jobs.clone(),
-            settlement: self.settlement.clone(),
+            settlement: Arc::new(self.settlement.of_group(group_id)),
         });
         let settings = GroupSettings {
             client: tenant.client.clone(),

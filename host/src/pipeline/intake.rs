@@ -7,10 +7,9 @@ use callgate_core::order::{LaneId, Ordering};
 
 use super::bound::Routes;
 use super::jobs::{Job, Jobs};
-use super::unit::RecordUnit;
+use super::unit::Settlement;
 use crate::broker::TopicPartition;
 use crate::consume::{Intake, Partition};
-use crate::settle::AtLeastOnce;
 
 /// The routes of one group, and the workers' queue behind them.
 pub(super) struct GroupIntake {
@@ -19,7 +18,7 @@ pub(super) struct GroupIntake {
     pub(super) dead_letter: DeadLetterPolicy,
     pub(super) routes: Arc<Routes>,
     pub(super) jobs: Arc<Jobs>,
-    pub(super) settlement: Arc<AtLeastOnce<RecordUnit>>,
+    pub(super) settlement: Arc<Settlement>,
 }
 
 impl Intake for GroupIntake {

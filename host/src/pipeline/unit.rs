@@ -11,7 +11,10 @@ use callgate_core::reply::{ReturnAddress, error_reply};
 use super::bound::Bound;
 use super::observe::{Ended, Observer};
 use crate::consume::Place;
-use crate::settle::{End, Unit};
+use crate::settle::{self, End, Unit};
+
+/// How the ends of records are made durable.
+pub(super) type Settlement = settle::Settlement<RecordUnit>;
 
 /// See the module.
 pub(super) struct RecordUnit {
