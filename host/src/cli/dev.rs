@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -11,6 +11,7 @@ use callgate_core::dead_letter::dead_letter_topic;
 use callgate_core::route::TopicSelector;
 use clap::{Args, CommandFactory};
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::input::{cache_dir, handler_name, operation};
 use super::signals::{Asked, Signals};
@@ -68,17 +69,18 @@ impl Dev {
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
-        let broker = Arc::new(EmbeddedBroker::start().map_err(anyhow::Error::msg)?);
+        let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
         let operator = operator(&broker, folder.path())?;
         let compiler = Arc::new(Compiler::new(&compile_cache(&operator), this_program()?)?);
         let lines = Arc::new(Lines::default());
         let host = Host::start(host_settings(&operator), lines.clone())?;
         let overview = Arc::new(Overview::default());
         lines.welcome(&broker.bootstrap_servers());
-        let listener = listener(broker, lines);
+        let (wanted, topics) = unbounded_channel();
+        let listener = listener(wanted, broker.bootstrap_servers(), lines);
         let reconciler = Reconciler::start(operator, compiler, Brokers::Embedded, host, overview.clone(), listener);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let status = runtime.block_on(serve(reconciler, &overview, &folder))?;
+        let status = runtime.block_on(serve(reconciler, &broker, topics, &overview, &folder))?;
         runtime.shutdown_background();
         Ok(status)
     }
@@ -160,14 +162,19 @@ fn operator(broker: &EmbeddedBroker, directory: &Path) -> anyhow::Result<Operato
     }
 }
 
-/// Makes the topics of what runs before it does, and tells.
-fn listener(broker: Arc<EmbeddedBroker>, lines: Arc<Lines>) -> Listener {
+/// A handler whose topics are to be made, and who waits for them.
+type Wanted = (Arc<Handler>, mpsc::Sender<()>);
+
+/// Has the topics of what runs made before it does, and tells.
+fn listener(wanted: UnboundedSender<Wanted>, bootstrap: String, lines: Arc<Lines>) -> Listener {
     Box::new(move |news| match news {
         News::Runs(handler) => {
-            if let Err(error) = create_topics(&broker, handler) {
-                tracing::error!(target: "callgate", code = "run.host-failed", "the embedded broker makes no topics: {error}");
+            let (made, wait) = mpsc::channel();
+            // Nobody makes topics any more while the host stops.
+            if wanted.send(((*handler).clone(), made)).is_ok() {
+                let _ = wait.recv();
             }
-            lines.runs(&broker.bootstrap_servers(), handler);
+            lines.runs(&bootstrap, handler);
         }
         News::Gone(name) => lines.say(&format!("{name} is gone")),
         // The log has said why.
@@ -187,7 +194,13 @@ fn create_topics(broker: &EmbeddedBroker, handler: &Handler) -> Result<(), Strin
 }
 
 /// Runs until a signal comes, then drains. Where there is nothing to run at first, there is nothing to wait for.
-async fn serve(reconciler: Reconciler, overview: &Overview, folder: &Folder) -> anyhow::Result<ExitCode> {
+async fn serve(
+    reconciler: Reconciler,
+    broker: &EmbeddedBroker,
+    mut topics: UnboundedReceiver<Wanted>,
+    overview: &Overview,
+    folder: &Folder,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let mut changes = Changes::of(folder.source());
     let mut look = tokio::time::interval(LOOK);
@@ -198,6 +211,12 @@ async fn serve(reconciler: Reconciler, overview: &Overview, folder: &Folder) -> 
                 Asked::Stop => break ExitCode::SUCCESS,
                 Asked::Reload => {}
             },
+            Some((handler, made)) = topics.recv() => {
+                create_topics(broker, &handler).map_err(anyhow::Error::msg)?;
+                // The listener waits.
+                let _ = made.send(());
+                continue;
+            }
             _ = look.tick() => {}
         }
         if !decided && overview.is_decided() {

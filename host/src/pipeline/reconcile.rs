@@ -17,8 +17,6 @@ use crate::config::{Fault, Operator};
 use crate::deploy::{self, Deployment, Look, Snapshot, Watch};
 use crate::invoke::{self, Compiler};
 
-/// How often the deploy directory is looked at.
-const LOOK: Duration = Duration::from_millis(250);
 /// Before a version is loaded again that the host could not load for want of something of its own.
 const NOT_NOW: Duration = Duration::from_secs(5);
 
@@ -70,7 +68,7 @@ impl Reconciler {
         let loader = loader::start(queue, events.clone());
         let operator = Arc::new(operator);
         let state = State {
-            watch: Watch::new(operator.deploy.directory.clone()),
+            watch: Watch::new(operator.deploy.directory.clone(), verify),
             looked: Instant::now(),
             snapshot: None,
             assembler: Arc::new(Assembler::new(operator.clone(), compiler.clone(), brokers)),
@@ -141,13 +139,13 @@ impl State {
     fn run(mut self, inbox: &mpsc::Receiver<Event>, loader: JoinHandle<()>) {
         self.look(Instant::now());
         loop {
-            match inbox.recv_timeout(LOOK) {
+            match inbox.recv_timeout(deploy::LOOK) {
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(event) => self.handle(event),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
-            if now.duration_since(self.looked) >= LOOK {
+            if now.duration_since(self.looked) >= deploy::LOOK {
                 self.look(now);
             }
             self.host.go_on();
@@ -166,13 +164,13 @@ impl State {
         self.looked = now;
         match self.watch.look(now) {
             Look::Changed(snapshot) => {
-                self.set_alert(None);
                 self.snapshot = Some(snapshot);
                 self.read();
             }
-            Look::Alert(alert) => self.set_alert(Some(alert)),
+            Look::Missing(fault) => tell_fault("nothing is taken away", None, &fault),
             Look::Unchanged => {}
         }
+        self.overview.set_directory_alert(self.watch.alert().map(ToString::to_string));
         if self.again.is_some_and(|again| now >= again) {
             self.again = None;
             for known in self.known.values_mut().filter(|known| known.again) {
@@ -182,22 +180,10 @@ impl State {
         }
     }
 
-    fn set_alert(&self, alert: Option<String>) {
-        match (&alert, self.overview.directory_alert()) {
-            (Some(alert), _) => tracing::error!(
-                target: "callgate::deploy", code = "run.deploy-directory-lost",
-                directory = %self.operator.deploy.directory.display(), "{alert}"
-            ),
-            (None, Some(_)) => tracing::info!(target: "callgate::deploy", "the deploy directory is as it should be again"),
-            (None, None) => {}
-        }
-        self.overview.set_directory_alert(alert);
-    }
-
     /// Takes in what lies in the deploy directory by now.
     fn read(&mut self) {
         let Some(snapshot) = &self.snapshot else { return };
-        let Deployment { handlers: found, faults } = deploy::read(&self.operator, snapshot, &invoke::is_handler);
+        let Deployment { handlers: found, faults } = deploy::read(&self.operator, snapshot);
         for fault in &faults {
             tell_fault("the deploy directory has a fault", None, fault);
         }
@@ -215,6 +201,13 @@ impl State {
                 Ok(handler) => self.found(&name_of(found), handler),
                 Err(faults) => self.faulty(&name_of(found), faults),
             }
+        }
+        if found.is_empty() && !self.watch.is_settling() {
+            tracing::warn!(
+                target: "callgate::deploy", code = "run.no-handler",
+                directory = %self.operator.deploy.directory.display(),
+                "there is no handler, so nothing is consumed: put <tenant>/<handler>.wasm into the deploy directory"
+            );
         }
         self.follow();
     }
@@ -367,6 +360,11 @@ impl Version for Arc<Handler> {
     fn group(&self) -> &str {
         &self.group_id
     }
+}
+
+/// What can be told of a component without compiling it.
+pub(super) fn verify(component: &[u8]) -> Result<(), String> {
+    invoke::check(component).map(|_| ()).map_err(|reason| reason.to_string())
 }
 
 fn name_of(found: &deploy::Found) -> HandlerName {

@@ -1,7 +1,6 @@
 //! What a person reads: the address, the routes, and a line for each record.
 
 use std::io::{IsTerminal, Write, stdout};
-use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::dead_letter::dead_letter_topic;
