@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use callgate::config::Secret;
 use callgate::invoke::{self, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::order::Ordering;
@@ -89,7 +90,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         tenant: "bench".into(),
         handler: "coffee".into(),
         artifact,
-        env: vec![("LOG_LEVEL".to_owned(), "info".to_owned())],
+        env: vec![("LOG_LEVEL".to_owned(), Secret::new("info"))],
         log: Arc::new(LogBudget::new(64 << 10)),
     });
     let watchdog = Watchdog::start()?;

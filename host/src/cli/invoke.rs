@@ -25,6 +25,7 @@ use http::{Response, StatusCode};
 
 use super::input::{cache_dir, data, handler_name, operation, pair};
 use super::{Format, WRONG_CONFIGURATION, print};
+use crate::config::Secret;
 use crate::invoke::{self, CallError, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
 
 /// What a tenant's records may bring, and its calls may use, where the operator says nothing else.
@@ -132,7 +133,7 @@ impl Invoke {
             tenant: "invoke".into(),
             handler: handler_name(&self.component).into(),
             artifact: Arc::new(artifact),
-            env: self.env.clone(),
+            env: self.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
             log: Arc::new(LogBudget::new(MAX_LOG)),
         });
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;

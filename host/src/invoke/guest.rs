@@ -86,8 +86,11 @@ impl Guest {
 
 /// The clocks, random numbers, `[env]`, and the log. No arguments, no files, an empty stdin; sockets cannot even be made.
 fn wasi(callable: &Arc<Callable>) -> WasiCtx {
-    WasiCtx::builder()
-        .envs(&callable.env)
+    let mut builder = WasiCtx::builder();
+    for (name, value) in &callable.env {
+        builder.env(name, value.expose());
+    }
+    builder
         .stdout(GuestLog::new(callable.clone(), Stream::Stdout))
         .stderr(GuestLog::new(callable.clone(), Stream::Stderr))
         .allow_tcp(false)

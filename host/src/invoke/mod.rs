@@ -39,6 +39,8 @@ use std::sync::Arc;
 
 use callgate_core::failure::Failure;
 
+use crate::config::Secret;
+
 pub use artifact::Artifact;
 pub use compiler::{CompileError, Compiler};
 pub use exports::{NotAHandler, check};
@@ -66,8 +68,8 @@ pub struct Callable {
     pub handler: Arc<str>,
     /// Its component.
     pub artifact: Arc<Artifact>,
-    /// All that the guest sees as its environment.
-    pub env: Vec<(String, String)>,
+    /// All that the guest sees as its environment; it may hold secrets.
+    pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
 }

@@ -50,7 +50,7 @@ fn callable(handler: &str, artifact: Arc<Artifact>) -> Arc<Callable> {
         tenant: "acme".into(),
         handler: handler.into(),
         artifact,
-        env: vec![("LOG_LEVEL".to_owned(), "debug".to_owned())],
+        env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
     })
 }
