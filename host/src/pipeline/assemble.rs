@@ -14,7 +14,7 @@ use super::probation::Probation;
 use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Code, Fault, Memory, Operator, Place};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, Callable, Compiler, LogBudget};
+use crate::invoke::{self, Callable, Compiler, Link, LogBudget};
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -79,31 +79,17 @@ impl Assembler {
 
     /// The handler, compiled; `probation` watches its first records.
     pub(super) fn handler(&self, found: &deploy::Handler, probation: Option<Probation>) -> Loaded {
-        let component = &found.component;
-        let place = Place::File(component.path.to_string_lossy().into());
-        let refused = |fault: Fault| Refused { code: fault.code.as_str(), sentence: fault.to_string() };
-        let bytes = match component.read() {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let message = format!("the component cannot be read: {error}");
-                let hint = "it is tried again; write components beside and rename them";
-                return Loaded::NotNow(refused(Fault::new(&place, Code::ComponentMissing, message, hint)));
-            }
-        };
-        let artifact = match self.compiler.load(&bytes) {
-            Ok(artifact) => artifact,
-            Err(error) => {
-                let hint = "deploy a component that compiles; the version before goes on";
-                let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
-                return if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) };
-            }
+        let link = match self.link(&found.component) {
+            Ok(link) => link,
+            Err(ended) => return ended,
         };
         let (tenant, log) = self.tenant(&found.tenant);
         Loaded::Ready(Arc::new(Handler {
             callable: Arc::new(Callable {
                 tenant: tenant.name.clone(),
                 handler: found.name.clone(),
-                artifact: Arc::new(artifact),
+                chain: vec![link],
+                max_next_calls: 1,
                 env: found.env.clone(),
                 log,
             }),
@@ -114,6 +100,23 @@ impl Assembler {
             routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
             probation,
         }))
+    }
+
+    /// One component of the handler, compiled.
+    fn link(&self, component: &ComponentFile) -> Result<Link, Loaded> {
+        let place = Place::File(component.path.to_string_lossy().into());
+        let refused = |fault: Fault| Refused { code: fault.code.as_str(), sentence: fault.to_string() };
+        let bytes = component.read().map_err(|error| {
+            let message = format!("the component cannot be read: {error}");
+            let hint = "it is tried again; write components beside and rename them";
+            Loaded::NotNow(refused(Fault::new(&place, Code::ComponentMissing, message, hint)))
+        })?;
+        let artifact = self.compiler.load(&bytes).map_err(|error| {
+            let hint = "deploy a component that compiles; the version before goes on";
+            let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
+            if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) }
+        })?;
+        Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
     }
 
     fn tenant(&self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
@@ -152,6 +155,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
             deadline: settings.max_deadline,
             max_cpu: settings.max_cpu,
             max_memory: settings.max_memory,
+            max_request_body: settings.request.max_body,
             max_response_body: settings.max_response_body,
             max_headers: settings.request.max_headers,
             max_header_bytes: settings.request.max_header_bytes,

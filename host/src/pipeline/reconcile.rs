@@ -287,7 +287,7 @@ impl State {
             let Handler { group_id, version: id, .. } = &**version;
             tracing::info!(
                 target: "callgate::deploy", tenant = %name.tenant, handler = %name.handler, version = %id,
-                digest = %version.callable.artifact.digest(), group = group_id, "a version is loaded"
+                digest = %version.callable.digest(), group = group_id, "a version is loaded"
             );
             self.overview.deployed.fetch_add(1, Relaxed);
             (self.listener)(&News::Runs(version));
@@ -348,7 +348,7 @@ impl State {
         self.overview.set_groups(self.host.groups());
         let handlers = self.rollout.all().map(|(name, running, latest)| HandlerStatus {
             name: name.clone(),
-            running: running.map(|version| (version.version.clone(), version.callable.artifact.digest().clone())),
+            running: running.map(|version| (version.version.clone(), version.callable.digest().clone())),
             loading: latest == Latest::Loading,
             refused: self.known.get(name).and_then(|known| known.refused.clone()),
         });
