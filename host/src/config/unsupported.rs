@@ -29,8 +29,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         Written::Key,
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
-    ("routes.ordering", Written::Text("key"), "use \"partition\", which keeps the order of each key as well"),
-    ("routes.ordering", Written::Text("unordered"), "use \"partition\" and give the topic more partitions"),
     (
         "routes.circuit_breaker",
         Written::Key,
