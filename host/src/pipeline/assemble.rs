@@ -11,9 +11,10 @@ use super::host::HostSettings;
 use super::loader::Loaded;
 use super::overview::Refused;
 use super::probation::Probation;
-use crate::broker::{ClientSettings, PRODUCER_BUFFER};
+use crate::broker::ClientSettings;
 use crate::config::{self, Code, Fault, Memory, Operator, Place};
 use crate::consume::{Bounds, FirstStart};
+use crate::deploy::ComponentFile;
 use crate::invoke::{self, Callable, Compiler, Link, LogBudget};
 use crate::{deploy, machine};
 
