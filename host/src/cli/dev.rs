@@ -15,11 +15,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::input::{cache_dir, handler_name, operation};
 use super::signals::{Asked, Signals};
-use super::{WRONG_CONFIGURATION, this_program};
+use super::{WRONG_CONFIGURATION};
 use crate::broker::EmbeddedBroker;
 use crate::config::{Operator, OperatorRead};
 use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, compile_cache, host_settings};
+use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, host_settings, sandbox_settings};
 
 mod changes;
 mod lines;
@@ -71,7 +71,7 @@ impl Dev {
         };
         let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
         let operator = operator(&broker, folder.path())?;
-        let compiler = Arc::new(Compiler::new(&compile_cache(&operator), this_program()?)?);
+        let compiler = Arc::new(Compiler::new(&sandbox_settings(&operator))?);
         let lines = Arc::new(Lines::default());
         let host = Host::start(host_settings(&operator), lines.clone())?;
         let overview = Arc::new(Overview::default());

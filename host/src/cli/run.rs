@@ -7,10 +7,10 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::signals::{Asked, Signals};
-use super::{WRONG_CONFIGURATION, check_property, counted, this_program};
+use super::{WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Host, Overview, Reconciler, compile_cache, host_settings};
+use crate::pipeline::{Brokers, Host, Overview, Reconciler, host_settings, sandbox_settings};
 use crate::telemetry::admin::{self, Told};
 use crate::telemetry::metrics::Metrics;
 
@@ -43,7 +43,7 @@ impl Run {
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
-        let compiler = match Compiler::new(&compile_cache(&operator), this_program()?) {
+        let compiler = match Compiler::new(&sandbox_settings(&operator)) {
             Ok(compiler) => Arc::new(compiler),
             Err(error) => {
                 eprintln!("{}: [deploy] cache: {error}", self.config.display());

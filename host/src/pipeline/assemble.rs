@@ -115,7 +115,7 @@ impl Assembler {
         let artifact = self.compiler.load(&bytes).map_err(|error| {
             let hint = "deploy a component that compiles; the version before goes on";
             let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
-            if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) }
+            if matches!(error, invoke::CompileError::Host(_)) { Loaded::NotNow(fault) } else { Loaded::Refused(fault) }
         })?;
         Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
     }
