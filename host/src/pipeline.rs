@@ -29,7 +29,7 @@ pub use host::{Host, HostSettings};
 pub use observe::{Ended, Observer};
 pub use overview::{HandlerStatus, Overview, Refused};
 pub use probation::Probation;
-pub use reconcile::{Listener, News, Reconciler};
+pub use reconcile::{Listener, News, Reconciler, verify};
 pub use rollout::HandlerName;
 
 use carry::carry;

@@ -7,12 +7,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::input::cache_dir;
-use super::load::verify;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found, Snapshot};
 use crate::invoke::{self, Compiler, HostError};
-use crate::pipeline::sandbox_settings;
+use crate::pipeline::{sandbox_settings, verify};
 
 mod json;
 mod online;

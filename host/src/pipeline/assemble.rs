@@ -60,7 +60,7 @@ pub enum Brokers {
 }
 
 /// Makes handlers of those that were found; each tenant is made once.
-pub struct Assembler {
+pub(super) struct Assembler {
     operator: Arc<Operator>,
     compiler: Arc<Compiler>,
     brokers: Brokers,
@@ -69,7 +69,7 @@ pub struct Assembler {
 
 impl Assembler {
     /// For one reading of the operator's file.
-    pub fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
+    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
         Self { operator, compiler, brokers, tenants: Mutex::default() }
     }
 

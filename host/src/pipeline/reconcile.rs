@@ -361,8 +361,11 @@ impl Version for Arc<Handler> {
     }
 }
 
-/// What can be told of a component without compiling it.
-pub(super) fn verify(component: &[u8]) -> Result<(), String> {
+/// Whether a component can be a handler at all, as far as can be told without compiling it.
+///
+/// # Errors
+/// A sentence that says what it is instead.
+pub fn verify(component: &[u8]) -> Result<(), String> {
     invoke::check(component).map(|_| ()).map_err(|reason| reason.to_string())
 }
 
