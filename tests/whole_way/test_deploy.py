@@ -54,8 +54,8 @@ def test_a_component_alone_is_enough_and_the_directory_may_appear_later(host):
     host.kafka.create(topic)
     host.home.mkdir(parents=True)
     shutil.copyfile(GUESTS / "coffee-rust.wasm", host.home / "coffee-rust.wasm")
-    # The default operation is `POST /`, which the café does not serve: its answer says that it was asked.
-    assert host.ask("coffee-rust").text("status-code") == "404"
+    # An empty order is a bad one: its answer says that it was asked.
+    assert host.ask("coffee-rust").text("status-code") == "400"
     assert metric(host, r'callgate_handler_version\{.*handler="coffee-rust".*digest="sha256:[0-9a-f]{64}"\} 1')
 
 
