@@ -13,13 +13,13 @@ use clap::{Args, CommandFactory};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::WRONG_CONFIGURATION;
+use super::compile_component::compiler;
 use super::input::{cache_dir, handler_name, operation};
 use super::signals::{Asked, Signals};
-use super::{WRONG_CONFIGURATION};
 use crate::broker::EmbeddedBroker;
 use crate::config::{Operator, OperatorRead};
-use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, host_settings, sandbox_settings};
+use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, code_cache, host_settings};
 
 mod changes;
 mod lines;
@@ -71,7 +71,7 @@ impl Dev {
         };
         let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
         let operator = operator(&broker, folder.path())?;
-        let compiler = Arc::new(Compiler::new(&sandbox_settings(&operator))?);
+        let compiler = Arc::new(compiler(&code_cache(&operator))?);
         let lines = Arc::new(Lines::default());
         let host = Host::start(host_settings(&operator), lines.clone())?;
         let overview = Arc::new(Overview::default());

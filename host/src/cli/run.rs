@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::compile_component::compiler;
 use super::signals::{Asked, Signals};
 use super::{WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Host, Overview, Reconciler, host_settings, sandbox_settings};
+use crate::pipeline::{Brokers, Host, Overview, Reconciler, code_cache, host_settings};
 use crate::telemetry::admin::{self, Told};
 use crate::telemetry::metrics::Metrics;
 
@@ -43,7 +44,7 @@ impl Run {
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
-        let compiler = match Compiler::new(&sandbox_settings(&operator)) {
+        let compiler = match compiler(&code_cache(&operator)) {
             Ok(compiler) => Arc::new(compiler),
             Err(error) => {
                 eprintln!("{}: [deploy] cache: {error}", self.config.display());
@@ -74,8 +75,7 @@ async fn serve(config: &Path, operator: Operator, compiler: Arc<Compiler>) -> an
         target: "callgate", admin = %listener.local_addr()?, brokers = operator.kafka.bootstrap_servers,
         directory = %operator.deploy.directory.display(), "callgate runs"
     );
-    let reconciler =
-        Reconciler::start(operator, compiler, Brokers::Real, host, overview.clone(), Box::new(|_| {}));
+    let reconciler = Reconciler::start(operator, compiler, Brokers::Real, host, overview.clone(), Box::new(|_| {}));
     let told = Told { overview, metrics };
     let mut admin = std::pin::pin!(admin::serve(listener, told));
     loop {

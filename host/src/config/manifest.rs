@@ -65,7 +65,15 @@ pub(crate) struct ManifestRead {
 impl Manifest {
     /// What a component without a manifest gets; `place` is the component.
     pub(crate) fn none(place: Place) -> Self {
-        Self { component: ComponentName::Beside, digest: None, group: None, routes: None, env: Vec::new(), rollback: None, place }
+        Self {
+            component: ComponentName::Beside,
+            digest: None,
+            group: None,
+            routes: None,
+            env: Vec::new(),
+            rollback: None,
+            place,
+        }
     }
 
     /// Reads a manifest's text; `name` is how messages call the file.

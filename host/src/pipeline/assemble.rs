@@ -25,9 +25,9 @@ const MAX_MEMORY: usize = 4 << 30;
 /// Where the machine does not tell how much memory it has.
 const ASSUMED_MEMORY: u64 = 4 << 30;
 
-/// The sandbox's settings, from the operator's.
-pub fn sandbox(operator: &Operator) -> invoke::Settings {
-    invoke::Settings { cache_dir: operator.deploy.cache.clone(), slots: SLOTS, max_memory: MAX_MEMORY }
+/// The cache of compiled code, from the operator's settings.
+pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
+    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key: None }
 }
 
 /// The host's settings, from the operator's.
@@ -41,7 +41,7 @@ pub fn host(operator: &Operator) -> HostSettings {
         workers,
         pollers: machine::cores(),
         memory: usize::try_from(total).unwrap_or(usize::MAX),
-        invoke: sandbox(operator),
+        invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
@@ -115,7 +115,7 @@ impl Assembler {
         let artifact = self.compiler.load(&bytes).map_err(|error| {
             let hint = "deploy a component that compiles; the version before goes on";
             let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
-            if matches!(error, invoke::CompileError::Host(_)) { Loaded::NotNow(fault) } else { Loaded::Refused(fault) }
+            if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) }
         })?;
         Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
     }

@@ -77,7 +77,8 @@ impl Clients {
         for handler in handlers {
             groups.entry(&handler.group_id).or_default().push(handler);
         }
-        let unwanted: Vec<String> = self.groups.keys().filter(|id| !groups.contains_key(id.as_str())).cloned().collect();
+        let unwanted: Vec<String> =
+            self.groups.keys().filter(|id| !groups.contains_key(id.as_str())).cloned().collect();
         for group_id in unwanted {
             if let Some(group) = self.groups.remove(&group_id) {
                 group.handle.stop();

@@ -98,6 +98,7 @@ impl Reconciler {
 
     /// Drains the host, and waits for it.
     pub fn drain(self) {
+        self.compiler.stop();
         // The thread is there until it has got this.
         let _ = self.events.send(Event::Stop);
         if self.thread.join().is_err() {

@@ -137,7 +137,11 @@ impl Default for Metrics {
              say more",
             refused.clone(),
         );
-        registry.register("deployments", "Versions that began to run, were refused or rolled back", deployments.clone());
+        registry.register(
+            "deployments",
+            "Versions that began to run, were refused or rolled back",
+            deployments.clone(),
+        );
         registry.register(
             "deploy_directory_alert",
             "1 while the deploy directory has vanished, or has lost so many handlers that nobody can mean it",
@@ -212,11 +216,9 @@ impl Metrics {
                 self.refused.get_or_create(&RefusedLabels { tenant, handler, code: refused.code }).set(1);
             }
         }
-        for (outcome, count) in [
-            ("deployed", &overview.deployed),
-            ("refused", &overview.refused),
-            ("rolled-back", &overview.rolled_back),
-        ] {
+        for (outcome, count) in
+            [("deployed", &overview.deployed), ("refused", &overview.refused), ("rolled-back", &overview.rolled_back)]
+        {
             let counter = self.deployments.get_or_create(&OutcomeLabels { outcome });
             counter.inner().store(count.load(Ordering::Relaxed), Ordering::Relaxed);
         }

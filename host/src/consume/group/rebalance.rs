@@ -37,7 +37,8 @@ impl Group {
             match &self.rebalance {
                 Some(Rebalance::Coming(opening)) => {
                     // What was lost before it was taken up need not be asked about any longer.
-                    let is_lost = |pending: &Pending| matches!(pending, Pending::Event(GroupEvent::Revoked { lost: true, .. }));
+                    let is_lost =
+                        |pending: &Pending| matches!(pending, Pending::Event(GroupEvent::Revoked { lost: true, .. }));
                     let lost = self.pending.iter().any(is_lost);
                     match opening.poll() {
                         Some(opened) => self.take_up(opened),
@@ -148,7 +149,8 @@ impl Group {
                 active.partition.drain();
             }
         }
-        self.rebalance = Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false, reopen });
+        self.rebalance =
+            Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false, reopen });
     }
 
     /// Goes on giving partitions up. Returns whether that is done.
