@@ -80,7 +80,7 @@ impl Pollers {
     }
 
     /// The one with the fewest groups; a new one while there may be more.
-    pub fn next(&mut self) -> &Poller {
+    pub fn poller(&mut self) -> &Poller {
         if self.pollers.len() < self.most && self.pollers.iter().all(|poller| poller.groups() > 0) {
             self.pollers.push(Poller::start());
         }

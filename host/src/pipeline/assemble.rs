@@ -59,12 +59,14 @@ pub enum Brokers {
     Embedded,
 }
 
+type Tenants = BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>;
+
 /// Makes handlers of those that were found; each tenant is made once.
 pub(super) struct Assembler {
     operator: Arc<Operator>,
     compiler: Arc<Compiler>,
     brokers: Brokers,
-    tenants: Mutex<BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>>,
+    tenants: Mutex<Tenants>,
 }
 
 impl Assembler {

@@ -149,7 +149,7 @@ impl Clients {
             first_start: around.settings.first_start,
             intent,
         };
-        let poller = around.pollers.next();
+        let poller = around.pollers.poller();
         let (group, handle) = Group::new(settings, intake, poller.wake().clone())?;
         poller.add(group);
         Ok(RunningGroup { handle, routes })
