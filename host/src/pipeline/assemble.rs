@@ -15,7 +15,7 @@ use crate::broker::ClientSettings;
 use crate::config::{self, Code, Fault, Memory, Operator, Place};
 use crate::consume::{Bounds, FirstStart};
 use crate::deploy::ComponentFile;
-use crate::invoke::{self, Callable, Compiler, Link, LogBudget};
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget};
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -27,7 +27,8 @@ const ASSUMED_MEMORY: u64 = 4 << 30;
 
 /// The cache of compiled code, from the operator's settings.
 pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
-    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key: None }
+    let key = operator.deploy.cache_key.as_ref().map(|key| CacheKey::new(key.expose()));
+    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key }
 }
 
 /// The host's settings, from the operator's.
