@@ -13,6 +13,7 @@ mod cloudevents;
 pub mod dead_letter;
 pub mod disposition;
 mod encoded;
+pub mod fair;
 pub mod failure;
 mod field;
 pub mod limits;
