@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use callgate_core::limits::CallLimits;
 
@@ -157,6 +158,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
         request: settings.request,
         call: CallLimits {
             deadline: settings.max_deadline,
+            patience: Duration::ZERO,
             max_cpu: settings.max_cpu,
             max_memory: settings.max_memory,
             max_request_body: settings.request.max_body,
@@ -165,6 +167,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
             max_header_bytes: settings.request.max_header_bytes,
         },
         max_in_flight: settings.max_in_flight,
+        share: settings.share,
         bounds: Bounds { records: settings.max_buffered_records, bytes: settings.max_buffered_bytes },
     }
 }

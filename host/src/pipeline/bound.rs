@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use callgate_core::dead_letter::{DeadLetterPolicy, takes_dead_letters};
+use callgate_core::fair::Weight;
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
 use super::probation::Probation;
+use super::quota::Quota;
 use crate::broker::ClientSettings;
 use crate::consume::Bounds;
 use crate::invoke::Callable;
@@ -37,6 +39,8 @@ pub struct Tenant {
     pub call: CallLimits,
     /// Calls at once, all its handlers together.
     pub max_in_flight: usize,
+    /// Its weight among the tenants that compete for the workers.
+    pub share: Weight,
     /// Records in memory, all its groups together.
     pub bounds: Bounds,
 }
@@ -82,19 +86,13 @@ pub struct Bound {
     pub(super) limits: CallLimits,
     // Calls at once: this route's, and its tenant's.
     pub(super) route_slots: Arc<Semaphore>,
-    pub(super) tenant_slots: Arc<Semaphore>,
+    pub(super) quota: Arc<Quota>,
 }
 
 impl Bound {
-    fn new(
-        handler: &Arc<Handler>,
-        route: &Arc<Route>,
-        tenant_slots: &Arc<Semaphore>,
-        before: Option<&Arc<Self>>,
-    ) -> Self {
+    fn new(handler: &Arc<Handler>, route: &Arc<Route>, quota: &Arc<Quota>, before: Option<&Arc<Self>>) -> Self {
         // The calls in flight of the version before count as well, so that a swap does not double the bound.
         let same = before.filter(|before| before.route.max_in_flight == route.max_in_flight);
-
         let limits = CallLimits { deadline: route.deadline, ..handler.tenant.call };
         Self {
             handler: handler.clone(),
@@ -102,7 +100,7 @@ impl Bound {
             limits,
             route_slots: same
                 .map_or_else(|| Arc::new(Semaphore::new(route.max_in_flight)), |before| before.route_slots.clone()),
-            tenant_slots: tenant_slots.clone(),
+            quota: quota.clone(),
         }
     }
 }
@@ -144,14 +142,14 @@ impl RouteTable {
     pub(super) fn new<'a>(
         handlers: impl Iterator<Item = &'a Arc<Handler>>,
         never: &Arc<HashSet<Arc<str>>>,
-        tenant_slots: &Arc<Semaphore>,
+        quota: &Arc<Quota>,
         before: Option<&Self>,
     ) -> Self {
         let mut table = Self { topics: HashMap::new(), patterns: Vec::new(), never: never.clone() };
         for handler in handlers {
             for (selector, route) in &handler.routes {
                 let known = before.and_then(|before| before.known(selector));
-                let bound = Arc::new(Bound::new(handler, route, tenant_slots, known));
+                let bound = Arc::new(Bound::new(handler, route, quota, known));
                 match selector {
                     TopicSelector::Topic(topic) => {
                         table.topics.insert(topic.clone(), bound);

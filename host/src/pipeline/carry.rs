@@ -55,15 +55,17 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         }
     }
 
-    let (mut pause, mut is_first_call) = (FIRST_PAUSE, true);
+    let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
     loop {
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request).await {
+        let outcome = match worker.call(&unit.bound, request, patience).await {
             Err(CallError::Overload(reason)) => {
                 overloaded(&unit.bound, &reason, &mut pause).await;
+                // So that a call is not ended for want of turns for ever, however many compete.
+                patience = patience * 2 + unit.bound.limits.deadline;
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),

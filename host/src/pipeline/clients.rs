@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::bound::{Handler, RouteTable, Routes, Tenant, never_matched};
 use super::host::HostSettings;
 use super::intake::GroupIntake;
 use super::jobs::Jobs;
+use super::quota::Quota;
 use super::unit::Settlement;
 use crate::consume::{Bounds, Group, GroupHandle, GroupSettings, GroupStatus, Intent, Pollers};
 
@@ -28,7 +27,7 @@ struct RunningGroup {
 pub(super) struct Clients {
     tenant: Arc<Tenant>,
     settlement: Arc<Settlement>,
-    slots: Arc<Semaphore>,
+    quota: Arc<Quota>,
     groups: BTreeMap<String, RunningGroup>,
     // Groups that are being left: none of the same name is joined before.
     leaving: Vec<GroupHandle>,
@@ -49,7 +48,7 @@ impl Clients {
     pub(super) fn new(tenant: &Arc<Tenant>) -> Result<Self, String> {
         Ok(Self {
             settlement: Arc::new(Settlement::new(&tenant.client)?),
-            slots: Arc::new(Semaphore::new(tenant.max_in_flight)),
+            quota: Arc::new(Quota::new(tenant.max_in_flight, tenant.share)),
             tenant: tenant.clone(),
             groups: BTreeMap::new(),
             leaving: Vec::new(),
@@ -62,15 +61,14 @@ impl Clients {
         now.client == tenant.client
             && now.dead_letter == tenant.dead_letter
             && now.create_dead_letter_topic == tenant.create_dead_letter_topic
+            && now.max_in_flight == tenant.max_in_flight
+            && now.share == tenant.share
     }
 
     /// Makes what runs equal to these handlers, all of this tenant. Returns whether it is: a group that is still being
     /// left cannot be joined anew yet, nor one whose client cannot be made.
     pub(super) fn follow(&mut self, handlers: &[Arc<Handler>], around: &mut Surroundings<'_>) -> bool {
         let Some(first) = handlers.first() else { return true };
-        if self.tenant.max_in_flight != first.tenant.max_in_flight {
-            self.slots = Arc::new(Semaphore::new(first.tenant.max_in_flight));
-        }
         self.tenant = first.tenant.clone();
         let never = never_matched(handlers.iter());
         let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
@@ -103,7 +101,7 @@ impl Clients {
     ) -> bool {
         let running = self.groups.get(group_id);
         let before = running.map(|group| group.routes.table());
-        let table = RouteTable::new(handlers.iter().copied(), never, &self.slots, before.as_deref());
+        let table = RouteTable::new(handlers.iter().copied(), never, &self.quota, before.as_deref());
         let intent = Intent { topics: table.named().cloned().collect(), has_patterns: table.has_patterns(), bounds };
         if let Some(running) = running {
             running.routes.replace(table);
@@ -141,6 +139,7 @@ impl Clients {
             routes: routes.clone(),
             jobs: around.jobs.clone(),
             settlement: Arc::new(self.settlement.of_group(group_id)),
+            quota: self.quota.clone(),
         });
         let settings = GroupSettings {
             client: tenant.client.clone(),

@@ -7,6 +7,7 @@ use callgate_core::order::{LaneId, Ordering};
 
 use super::bound::Routes;
 use super::jobs::{Job, Jobs};
+use super::quota::Quota;
 use super::unit::Settlement;
 use crate::broker::TopicPartition;
 use crate::consume::{Intake, Partition};
@@ -19,6 +20,7 @@ pub(super) struct GroupIntake {
     pub(super) routes: Arc<Routes>,
     pub(super) jobs: Arc<Jobs>,
     pub(super) settlement: Arc<Settlement>,
+    pub(super) quota: Arc<Quota>,
 }
 
 impl Intake for GroupIntake {
@@ -49,6 +51,8 @@ impl Intake for GroupIntake {
     }
 
     fn start(&self, partition: Arc<Partition>, lane: LaneId) {
-        self.jobs.push(Job { partition, lane, routes: self.routes.clone(), settlement: self.settlement.clone() });
+        let share = self.quota.share();
+        let (routes, settlement) = (self.routes.clone(), self.settlement.clone());
+        self.jobs.push(share, Job { share, partition, lane, routes, settlement });
     }
 }
