@@ -16,7 +16,6 @@ pub(crate) enum Written<'a> {
 
 /// Path (a `*` stands for any name), what is written there, and what to do instead.
 const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
-    ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (
@@ -24,7 +23,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         Written::Key,
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
-    ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
     (
         "routes.circuit_breaker",
         Written::Key,
