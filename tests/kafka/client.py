@@ -19,6 +19,11 @@ PATIENCE = 120
 """Seconds after which a test gives up. It says nothing about how long something should take."""
 
 
+NO_LEADER = (KafkaError._UNKNOWN_PARTITION, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH,
+             KafkaError.FENCED_LEADER_EPOCH, KafkaError.LEADER_NOT_AVAILABLE)
+"""What is said of a partition while its broker comes back, or is late with its heartbeats."""
+
+
 @dataclass(frozen=True)
 class Record:
     topic: str
@@ -53,9 +58,10 @@ class Client:
         self.bootstrap = bootstrap
         self.settings = {"bootstrap.servers": bootstrap, "log_level": 0}
         self.admin = AdminClient(self.settings)
-        # Not the partitioner of Java, so that a reply's partition is never right by chance.
+        # Not the partitioner of Java, so that a reply's partition is never right by chance. Idempotent, so that what is
+        # there twice was not sent twice by the test.
         self.producer = Producer({**self.settings, "linger.ms": 0, "partitioner": "consistent_random",
-                                  "message.max.bytes": 64 * 1024 * 1024})
+                                  "enable.idempotence": True, "message.max.bytes": 64 * 1024 * 1024})
         self._logs = {}
 
     def create(self, *topics, partitions=1, **config):
@@ -194,8 +200,7 @@ class Log:
             try:
                 return self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), PATIENCE)[1]
             except KafkaException as error:
-                # A broker that was away may know of no leader yet.
-                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > give_up:
+                if error.args[0].code() not in NO_LEADER or time.monotonic() > give_up:
                     raise
                 time.sleep(0.1)
 
@@ -213,5 +218,5 @@ class Log:
             elif error.code() == KafkaError._PARTITION_EOF:
                 # Where the last thing in a partition is a transaction's marker, only this tells that it was passed.
                 self._next[message.partition()] = message.offset()
-            else:
+            elif error.code() not in NO_LEADER:
                 raise KafkaException(error)
