@@ -15,9 +15,10 @@ use super::artifact::Artifact;
 use super::chain::Chain;
 use super::guest::Guest;
 use super::loaded::Loaded;
-use super::memory::Memory;
+use super::memory::{Budget, Memory};
 use super::meter::{Meter, Metered};
 use super::next::Next;
+use super::trial::TrialError;
 use super::turns::Turns;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, call_p2, engine, load, outcome};
@@ -107,13 +108,42 @@ impl Invoker {
         }
     }
 
+    /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them.
+    pub(super) async fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
+        let not_now = |error: CallError| TrialError::NotNow(error.to_string());
+        let _slots = self.take_slots(callable.chain.len()).map_err(not_now)?;
+        let _ongoing = self.watch.begin_call();
+        let meter = Arc::new(Meter::start(limits, self.turns.clone()));
+        let budget = Arc::new(Budget::new(limits.max_memory));
+        let mut stores = Vec::new();
+        for link in &callable.chain {
+            let component = self.load(&link.artifact).map_err(|error| TrialError::of_load(&error))?;
+            let memory = Memory::new(budget.clone());
+            let mut store = Guest::new(callable, limits, meter.clone(), memory, None).into_store(&self.engine);
+            let ended = {
+                let instance = pin!(component.instantiate_async(&mut store));
+                tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
+            };
+            match ended {
+                Ok(Ok(_)) => stores.push(store),
+                Ok(Err(error)) => {
+                    return Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)));
+                }
+                Err(overrun) => return Err(TrialError::of_start(&outcome::overrun(overrun, limits))),
+            }
+        }
+        Ok(())
+    }
+
     fn component(&self, artifact: &Artifact) -> Result<ProxyPre<Guest>, CallError> {
         self.loaded.borrow_mut().get(artifact.digest(), || {
-            load::load(&self.engine, artifact)
-                .and_then(|component| self.linker.instantiate_pre(&component))
-                .and_then(ProxyPre::new)
+            self.load(artifact)
                 .map_err(|error| CallError::Overload(format!("the component cannot be loaded: {error:#}")))
         })
+    }
+
+    fn load(&self, artifact: &Artifact) -> wasmtime::Result<ProxyPre<Guest>> {
+        ProxyPre::new(self.linker.instantiate_pre(&load::load(&self.engine, artifact)?)?)
     }
 
     fn take_slots(&self, wanted: usize) -> Result<Slots<'_>, CallError> {

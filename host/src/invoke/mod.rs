@@ -31,6 +31,7 @@ mod memory;
 mod meter;
 mod next;
 mod outcome;
+mod trial;
 mod turns;
 mod watchdog;
 
@@ -50,6 +51,7 @@ pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
+pub use trial::{Trial, TrialError};
 pub use watchdog::Watchdog;
 
 /// Where the system lists the files that a process has open, by their numbers.

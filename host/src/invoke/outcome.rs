@@ -85,3 +85,8 @@ fn duration(duration: Duration) -> String {
         _ => format!("{}ms", duration.as_millis()),
     }
 }
+
+/// What wasmtime says of a component that it refuses, in one line.
+pub(super) fn sentence(error: &wasmtime::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
