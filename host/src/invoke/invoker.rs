@@ -8,7 +8,7 @@ use bytes::Bytes;
 use callgate_core::limits::CallLimits;
 use http::{Request, Response};
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::artifact::Artifact;
@@ -16,10 +16,10 @@ use super::chain::Chain;
 use super::guest::Guest;
 use super::loaded::Loaded;
 use super::memory::{Budget, Memory};
-use super::meter::{Meter, Metered};
+use super::meter::{Meter, Metered, Overrun};
 use super::next::Next;
 use super::trial::TrialError;
-use super::turns::Turns;
+use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, call_p2, engine, load, outcome};
 
@@ -31,7 +31,7 @@ pub struct Invoker {
     linker: Linker<Guest>,
     loaded: RefCell<Loaded<ProxyPre<Guest>>>,
     watch: Watch,
-    turns: Arc<Turns>,
+    waits: Arc<Waits>,
     slots: usize,
     taken: Cell<usize>,
 }
@@ -52,10 +52,15 @@ impl Invoker {
             linker,
             loaded: RefCell::default(),
             watch,
-            turns: Arc::default(),
+            waits: Arc::default(),
             slots: settings.slots as usize,
             taken: Cell::new(0),
         })
+    }
+
+    /// Where to say how long a call has waited for its turn.
+    pub fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 
     /// Calls a handler with one request, each component of its chain in a fresh instance. The request's URI names scheme,
@@ -81,7 +86,7 @@ impl Invoker {
         for link in &callable.chain {
             self.component(&link.artifact)?;
         }
-        let meter = Arc::new(Meter::start(limits, self.turns.clone()));
+        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let chain = Chain::new(self, callable, limits, meter.clone());
         let call = pin!(chain.call(request));
         // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would
@@ -113,23 +118,25 @@ impl Invoker {
         let not_now = |error: CallError| TrialError::NotNow(error.to_string());
         let _slots = self.take_slots(callable.chain.len()).map_err(not_now)?;
         let _ongoing = self.watch.begin_call();
-        let meter = Arc::new(Meter::start(limits, self.turns.clone()));
+        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let budget = Arc::new(Budget::new(limits.max_memory));
         let mut stores = Vec::new();
         for link in &callable.chain {
-            let component = self.load(&link.artifact).map_err(|error| TrialError::of_load(&error))?;
+            let loaded = load::load(&self.engine, &link.artifact).map_err(|error| TrialError::of_load(&error))?;
+            let component = self.link(&loaded).map_err(|error| TrialError::of_link(&error, &self.engine, &loaded))?;
             let memory = Memory::new(budget.clone());
             let mut store = Guest::new(callable, limits, meter.clone(), memory, None).into_store(&self.engine);
             let ended = {
                 let instance = pin!(component.instantiate_async(&mut store));
                 tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
             };
-            match ended {
+            match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
                 Ok(Ok(_)) => stores.push(store),
-                Ok(Err(error)) => {
+                Err(overrun) | Ok(Err((Some(overrun), _))) => return Err(TrialError::of_overrun(overrun, limits)),
+                Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
                     return Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)));
                 }
-                Err(overrun) => return Err(TrialError::of_start(&outcome::overrun(overrun, limits))),
+                Ok(Err((None, error))) => return Err(TrialError::of_link(&error, &self.engine, &loaded)),
             }
         }
         Ok(())
@@ -137,13 +144,14 @@ impl Invoker {
 
     fn component(&self, artifact: &Artifact) -> Result<ProxyPre<Guest>, CallError> {
         self.loaded.borrow_mut().get(artifact.digest(), || {
-            self.load(artifact)
+            load::load(&self.engine, artifact)
+                .and_then(|component| self.link(&component))
                 .map_err(|error| CallError::Overload(format!("the component cannot be loaded: {error:#}")))
         })
     }
 
-    fn load(&self, artifact: &Artifact) -> wasmtime::Result<ProxyPre<Guest>> {
-        ProxyPre::new(self.linker.instantiate_pre(&load::load(&self.engine, artifact)?)?)
+    fn link(&self, component: &Component) -> wasmtime::Result<ProxyPre<Guest>> {
+        ProxyPre::new(self.linker.instantiate_pre(component)?)
     }
 
     fn take_slots(&self, wanted: usize) -> Result<Slots<'_>, CallError> {

@@ -5,11 +5,19 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate_core::limits::CallLimits;
 
-use super::outcome::sentence;
-use super::{CallError, Callable, HostError, Invoker, Settings, Watchdog, runtime};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::meter::Overrun;
+use super::outcome::{plain, sentence};
+use super::{CallError, Callable, HostError, Invoker, Settings, Watchdog, imports, outcome, runtime};
+
+/// What starts takes milliseconds. Other versions wait for this one, and so does a host that stops.
+const DEADLINE: Duration = Duration::from_secs(3);
 
 /// What versions are tried in: an invoker and a runtime for a thread that is no worker.
 pub struct Trial {
@@ -46,11 +54,17 @@ impl Trial {
     /// Where one cannot be loaded or linked, its start function traps or takes too long, or all of them want more memory
     /// than a call may have.
     pub fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
-        self.runtime.block_on(self.invoker.instantiate(callable, limits))
+        let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), ..*limits };
+        self.runtime.block_on(self.invoker.instantiate(callable, &limits))
     }
 }
 
 impl TrialError {
+    /// Whether another attempt with the same components would fail the same way.
+    pub fn is_fault_of_component(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
     /// Of a component that was to be instantiated.
     pub(super) fn of_start(error: &CallError) -> Self {
         match error {
@@ -59,7 +73,29 @@ impl TrialError {
         }
     }
 
-    /// Of a component that cannot be loaded or linked.
+    /// Of one that took too long.
+    pub(super) fn of_overrun(overrun: Overrun, limits: &CallLimits) -> Self {
+        match overrun {
+            Overrun::Deadline => Self::Refused(format!(
+                "the component does not start: it has not within {} s",
+                limits.deadline.as_secs()
+            )),
+            Overrun::Cpu | Overrun::Waited(_) => Self::of_start(&outcome::overrun(overrun, limits)),
+        }
+    }
+
+    /// Of a component that does not find what it imports, or does not export what is called.
+    pub(super) fn of_link(error: &wasmtime::Error, engine: &Engine, component: &Component) -> Self {
+        Self::Refused(match imports::missing(engine, component) {
+            Some(missing) => format!("the component imports what the host does not have: {missing}"),
+            None => match mismatch(error) {
+                Some((import, reason)) => format!("the host's `{import}` is not what the component imports: {reason}"),
+                None => format!("the component does not fit the host: {}", plain(&format!("{error:#}"))),
+            },
+        })
+    }
+
+    /// Of a component that cannot be loaded.
     pub(super) fn of_load(error: &wasmtime::Error) -> Self {
         let reason = sentence(error);
         match error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()) {
@@ -67,4 +103,11 @@ impl TrialError {
             None => Self::Refused(format!("the component does not fit the host: {reason}")),
         }
     }
+}
+
+/// Which import has another type than the host's, and in what.
+fn mismatch(error: &wasmtime::Error) -> Option<(String, String)> {
+    let mut chain = error.chain().map(ToString::to_string);
+    let import = chain.next()?.strip_prefix("component imports ")?.split('`').nth(1)?.to_owned();
+    Some((import, chain.collect::<Vec<_>>().join(": ")))
 }

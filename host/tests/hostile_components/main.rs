@@ -18,6 +18,7 @@ mod components;
 /// A tenant's limits, with less CPU time than usual: what spins is to end soon.
 const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(600),
+    patience: Duration::from_secs(600),
     max_cpu: Duration::from_millis(100),
     max_memory: 64 << 20,
     max_request_body: 1 << 20,
@@ -82,7 +83,7 @@ fn coffee() -> Vec<u8> {
 /// What is wrong with how this one ended.
 fn wrong(hostile: &Hostile, end: End, sentence: &str) -> Option<String> {
     let wrong_end = hostile.end != End::Contained && hostile.end != end;
-    let for_programs = ["\n", "Error {", "backtrace", "/root", ".rs:", "linker", "0x"];
+    let for_programs = ["\n", "Error {", "backtrace", "/root", ".rs:", "linker", "(at offset 0x"];
     let reasons = [
         (wrong_end, "it should be"),
         (end != End::Harmless && sentence.is_empty(), "nothing is said"),
