@@ -48,7 +48,7 @@ pub struct Host {
     // What is wanted, and cannot be yet.
     unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
     // Ends guests that run for too long, until the last worker has gone.
-    _watchdog: Watchdog,
+    watchdog: Watchdog,
 }
 
 impl Host {
@@ -78,8 +78,13 @@ impl Host {
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
             unfinished: None,
-            _watchdog: watchdog,
+            watchdog,
         })
+    }
+
+    /// What the workers' guests run in.
+    pub(super) fn sandbox(&self) -> (invoke::Settings, Watchdog) {
+        (self.settings.invoke.clone(), self.watchdog.clone())
     }
 
     /// Makes what runs equal to these handlers. A version that takes another's place does so between two calls, and

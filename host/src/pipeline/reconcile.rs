@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::assemble::{Assembler, Brokers};
 use super::bound::Handler;
 use super::host::Host;
-use super::loader::{self, Load, Loaded};
+use super::loader::{Load, Loaded, Loader};
 use super::overview::{HandlerStatus, Overview, Refused};
 use super::rollout::{HandlerName, Latest, Rollout, Version};
 use crate::config::{Fault, Operator};
@@ -65,7 +65,8 @@ impl Reconciler {
     ) -> Self {
         let (events, inbox) = mpsc::channel();
         let (loads, queue) = mpsc::channel();
-        let loader = loader::start(queue, events.clone());
+        let (sandbox, watchdog) = host.sandbox();
+        let loader = Loader { compiler: compiler.clone(), sandbox, watchdog }.start(queue, events.clone());
         let operator = Arc::new(operator);
         let state = State {
             watch: Watch::new(operator.deploy.directory.clone(), verify),
