@@ -133,22 +133,22 @@ impl Watch {
                 self.tenants.insert(name.clone(), Folder::new(self.directory.join(name), clock));
             }
         }
+        let of = self.tenants.values().map(Folder::len).sum();
         for (name, folder) in &mut self.tenants {
             self.changed |= folder.look(root.tenants.contains(name), clock, self.verify);
         }
-        let alert = self.lose(&root);
+        let alert = self.lose(of, &root);
         self.tenants.retain(|name, folder| root.tenants.contains(name) || folder.len() > 0);
         alert
     }
 
-    /// Decides about the handlers that have gone; returns an alert that is new.
-    fn lose(&mut self, root: &Root) -> Option<Fault> {
+    /// Decides about the handlers that have gone, of so many that there were; returns an alert that is new.
+    fn lose(&mut self, of: usize, root: &Root) -> Option<Fault> {
         let names = |of: fn(&Folder) -> &BTreeSet<String>| -> BTreeSet<Name> {
             let folders = self.tenants.iter();
             folders.flat_map(|(tenant, folder)| of(folder).iter().map(|name| (tenant.clone(), name.clone()))).collect()
         };
         let (missing, gone) = (names(Folder::missing), names(Folder::gone));
-        let of = self.tenants.values().map(Folder::len).sum();
         let alert = self.loss.judge(&missing, &gone, of, root.emptied.as_deref(), &self.directory);
         if self.loss.alert().is_none() {
             self.changed |= self.tenants.values_mut().fold(false, |any, folder| folder.let_go() | any);

@@ -77,13 +77,12 @@ impl Files {
         }
     }
 
-    /// How a file looks, and when that counts.
-    pub(super) fn state(&mut self, path: &Path, clock: Clock) -> (Option<Observed>, Instant) {
-        if !self.seen.contains_key(path) {
-            let state = if is_listed(path) { None } else { Observed::path(&self.root.join(path)) };
-            self.see(path, state, clock);
+    /// How a file looks, and when that counts; `None` for one that was never there.
+    pub(super) fn state(&mut self, path: &Path, clock: Clock) -> (Option<Observed>, Option<Instant>) {
+        if !self.seen.contains_key(path) && !is_listed(path) {
+            self.see(path, Observed::path(&self.root.join(path)), clock);
         }
-        self.seen.get(path).map_or((None, clock.now), |seen| (seen.state.clone(), seen.counts_at))
+        self.seen.get(path).map_or((None, None), |seen| (seen.state.clone(), Some(seen.counts_at)))
     }
 
     pub(super) fn is_there(&self, path: &Path) -> bool {
@@ -118,7 +117,7 @@ impl Files {
     pub(super) fn named_by(&mut self, handler: &str, clock: Clock) -> BTreeSet<PathBuf> {
         let beside = || PathBuf::from(format!("{handler}.wasm"));
         let manifest = PathBuf::from(format!("{handler}.toml"));
-        if self.state(&manifest, clock).1 > clock.now {
+        if self.state(&manifest, clock).1.is_some_and(|at| at > clock.now) {
             return BTreeSet::new();
         }
         self.read_text(&manifest);
@@ -150,14 +149,14 @@ impl Files {
         }
     }
 
-    /// A manifest's text, if it was read.
+    /// A manifest's text, if it was read since it looks as it does.
     pub(super) fn text(&self, path: &Path) -> Option<Result<Arc<str>, NotRead>> {
-        self.seen.get(path)?.text.clone()
+        self.seen.get(path).map_or(Some(Err(NotRead::Missing)), |seen| seen.text.clone())
     }
 
-    /// What was found out of a component, if it was read.
+    /// What was found out of a component, if it was read since it looks as it does.
     pub(super) fn component(&self, path: &Path) -> Option<Result<Examined, NotRead>> {
-        self.seen.get(path)?.component.clone()
+        self.seen.get(path).map_or(Some(Err(NotRead::Missing)), |seen| seen.component.clone())
     }
 
     /// Forgets files that are not there and that nobody names.

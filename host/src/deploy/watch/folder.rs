@@ -162,13 +162,9 @@ impl Folder {
     }
 
     fn candidate(&mut self, name: String, has_manifest: bool, files: BTreeSet<PathBuf>, clock: Clock) -> Candidate {
-        let mut counts_at = clock.now;
-        let observed = files.into_iter().map(|file| {
-            let (observed, at) = self.files.state(&file, clock);
-            counts_at = counts_at.max(at);
-            (file, observed)
-        });
-        let files = observed.collect();
+        let states: Vec<_> = files.into_iter().map(|file| (self.files.state(&file, clock), file)).collect();
+        let counts_at = states.iter().filter_map(|((_, at), _)| *at).max().unwrap_or(clock.now);
+        let files = states.into_iter().map(|((observed, _), file)| (file, observed)).collect();
         Candidate { name, has_manifest, files, counts_at }
     }
 
