@@ -68,6 +68,33 @@ fn a_link_that_is_turned_out_of_the_folder_later_is_noticed() {
 }
 
 #[test]
+fn a_link_that_is_put_there_meanwhile_leads_nowhere() {
+    let house = House::fresh(&[("acme/folder/mine", "mine"), ("secret/mine", "secret")]);
+    let root = house.path("acme");
+    let ends = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let flips = || {
+            while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                house.rename("acme/folder", "acme/real");
+                house.link("../secret", "acme/folder");
+                house.remove("acme/folder");
+                house.rename("acme/real", "acme/folder");
+            }
+        };
+        scope.spawn(flips);
+        let mut seen = BTreeSet::new();
+        for _ in 0..5_000 {
+            match super::super::super::file::read_inside(&root, "folder/mine".as_ref(), 100) {
+                Ok(bytes) => assert_eq!(bytes, b"mine"),
+                Err(refused) => _ = seen.insert(refused.to_string()),
+            }
+        }
+        ends.store(true, std::sync::atomic::Ordering::Relaxed);
+        println!("besides, it {seen:?}");
+    });
+}
+
+#[test]
 fn what_is_no_file_is_refused_and_blocks_nothing() {
     let mut house = House::fresh(&[("acme/good.wasm", "1"), ("acme/folder.wasm/x", ""), ("acme/also.toml/x", "")]);
     mknodat(CWD, house.path("acme/fifo.wasm"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");

@@ -102,9 +102,9 @@ impl Chaos {
         (0..STEPS).for_each(|_| self.step());
         // Once before what went last counts, once when all of it does.
         self.house.watch.confirm();
-        (0..30).for_each(|_| self.look(250));
+        (0..10).for_each(|_| self.look(500));
         self.house.watch.confirm();
-        (0..10).for_each(|_| self.look(250));
+        (0..10).for_each(|_| self.look(500));
         assert_eq!(self.house.told, lies_there(&self.house.path("")));
         assert!(self.house.watch.alert().is_none() && !self.house.watch.is_settling());
     }

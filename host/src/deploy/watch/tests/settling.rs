@@ -4,15 +4,29 @@ use super::*;
 
 #[test]
 fn at_the_start_what_is_old_counts_at_once_and_what_is_new_after_a_second() {
+    let house = House::new(&[("acme/orders.wasm", "1")]);
+    assert_eq!(house.told, [handler("acme/orders", &["1"])]);
+
     let mut house = House::fresh(&[("acme/orders.wasm", "1")]);
-    assert!(house.after(0), "the first look tells, be it of nothing");
-    assert!(house.told.is_empty() && house.watch.is_settling());
+    assert!(!house.after(0) && house.watch.is_settling());
     assert!(!house.after(999));
     assert!(house.after(1));
     assert_eq!(house.told, [handler("acme/orders", &["1"])]);
     assert!(!house.watch.is_settling());
 
-    let house = House::new(&[("acme/orders.wasm", "1")]);
+    assert!(House::fresh(&[]).after(0), "nothing at all is told at once");
+}
+
+#[test]
+fn the_start_waits_for_all_that_settles_and_not_for_ever() {
+    let mut house = House::fresh(&[("acme/orders.wasm", "1"), ("shop/busy.wasm", "1")]);
+    assert!(!house.after(0));
+    for look in 1..12 {
+        house.write("shop/busy.wasm", &"x".repeat(look + 1));
+        assert!(!house.after(250), "{look}");
+    }
+    house.write("shop/busy.wasm", "");
+    assert!(house.after(250));
     assert_eq!(house.told, [handler("acme/orders", &["1"])]);
 }
 
@@ -29,8 +43,7 @@ fn a_file_of_another_time_counts_after_a_second_all_the_same() {
         // Found at the start: written just now, and said to be of the past or of the future.
         let mut house = House::fresh(&[("acme/orders.wasm", "1")]);
         touch(&house, seconds);
-        house.after(0);
-        assert!(house.told.is_empty() && !house.after(999));
+        assert!(!house.after(0) && !house.after(999));
         assert!(house.after(1), "{seconds}");
         // Replaced later.
         house.write("acme/orders.wasm", "22");
@@ -47,8 +60,8 @@ fn a_file_of_another_time_counts_after_a_second_all_the_same() {
 fn the_time_of_day_may_be_anything() {
     for day in [SystemTime::UNIX_EPOCH, SystemTime::now() - Duration::from_secs(86_400)] {
         let mut house = House::fresh(&[("acme/orders.wasm", "1")]);
-        house.look_at(day);
-        assert!(!house.after(999) && house.after(1), "a file of the future is new, and no older than that");
+        assert!(!house.look_at(day) && !house.after(999));
+        assert!(house.after(1), "a file of the future is new, and no older than that");
     }
 }
 
@@ -162,6 +175,21 @@ fn only_what_has_changed_is_read_again() {
     house.write("acme/b.wasm", "22");
     house.later();
     assert_eq!(READ.get(), 1);
+}
+
+#[test]
+fn one_look_reads_no_more_than_its_budget_and_the_tenants_take_turns() {
+    let mut house = House::new(&[("shop/orders.wasm", "1")]);
+    house.watch.budget = 8;
+    ["a", "b", "c", "d", "e"].iter().for_each(|name| house.write(&format!("acme/{name}.wasm"), "4444"));
+    house.write("shop/orders.wasm", "22");
+    READ.set(0);
+    assert!(!house.after(0) && !house.after(1_000));
+    assert_eq!(READ.get(), 2);
+    assert!(house.after(250), "the neighbour has its turn");
+    assert_eq!((house.told.len(), READ.get()), (1, 5));
+    assert!(house.after(250));
+    assert_eq!((house.told.len(), READ.get()), (6, 6));
 }
 
 #[test]
