@@ -6,12 +6,16 @@ RECORDS := 100000
 KILLS := 10
 DELIVERY := at-least-once
 REPEATS := 3
+MINUTES := 5
+SWAPS := 30
+HANDLERS := 1000
+TENANTS := 100
 ONLY :=
 
 stage = @printf '\n\033[1m==> %s\033[0m\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check guests build whole-way kill-run bench tools clean
+.PHONY: help demo test check guests build whole-way kill-run bench scale swap-run tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +59,12 @@ kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and 
 bench: RECORDS := 200000
 bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3
 	$(PYTHON) tests/bench.py --records $(RECORDS) --repeats $(REPEATS)
+
+scale: guests $(VENV) ## HANDLERS=1000 of TENANTS=100 in one host: how long it takes to start, and what it holds
+	$(PYTHON) tests/scale_run.py --handlers $(HANDLERS) --tenants $(TENANTS)
+
+swap-run: guests $(VENV) ## SWAPS=30 new versions a minute for MINUTES=5 while records flow, beside none
+	$(PYTHON) tests/swap_run.py --minutes $(MINUTES) --swaps $(SWAPS)
 
 tools: ## cargo-deny, which `check` uses where it is there
 	cargo install --locked --debug cargo-deny@0.20.2
