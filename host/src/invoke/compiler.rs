@@ -8,7 +8,7 @@ use wasmtime::Engine;
 
 use super::artifact::Artifact;
 use super::cache::Cache;
-use super::exports::{self, NotAHandler};
+use super::exports::{self, NotAHandler, Wasi};
 use super::{HostError, Settings, engine};
 
 /// Checks and compiles components, each once.
@@ -16,7 +16,9 @@ use super::{HostError, Settings, engine};
 /// Compiling takes from 0.1 s (Rust) to 15 s (JavaScript, Python) of CPU; a component that is in the cache, some
 /// milliseconds. It happens on the caller's thread, which should not be a worker's.
 pub struct Compiler {
-    engine: Engine,
+    /// For each [`Wasi`] an engine of its own: their code differs.
+    p2: Engine,
+    p3: Engine,
     cache: Cache,
 }
 
@@ -41,40 +43,44 @@ impl Compiler {
     ///
     /// Where the folder cannot be made, or is open to others than the host's own user.
     pub fn new(settings: &Settings) -> Result<Self, HostError> {
-        let engine =
-            engine::compiling().map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))?;
-        Ok(Self { engine, cache: Cache::open(&settings.cache_dir)? })
+        let engine = |wasi| {
+            engine::compiling(wasi).map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))
+        };
+        Ok(Self { p2: engine(Wasi::P2)?, p3: engine(Wasi::P3)?, cache: Cache::open(&settings.cache_dir)? })
     }
 
     /// Makes a component ready to be called.
     ///
     /// # Errors
     ///
-    /// Where it is no handler of WASI 0.2, does not compile, or its code cannot be written to the cache.
+    /// Where it is no handler, does not compile, or its code cannot be written to the cache.
     pub fn load(&self, bytes: &[u8]) -> Result<Artifact, CompileError> {
-        exports::check(bytes)?;
+        let interface = exports::check(bytes)?;
+        let engine = match interface.wasi {
+            Wasi::P2 => &self.p2,
+            Wasi::P3 => &self.p3,
+        };
         let digest = hex(&Sha256::digest(bytes));
-        let key = self.key(&digest);
+        let key = key(&digest, engine);
         let code = match self.cache.find(&key) {
             Some(code) => code,
             None => {
                 tracing::info!("compiling a component of {} KiB: it is not in the cache yet", bytes.len() / 1024);
-                let code = self
-                    .engine
+                let code = engine
                     .precompile_component(bytes)
                     .map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
                 self.cache.store(&key, &code)?
             }
         };
-        Ok(Artifact::new(format!("sha256:{digest}"), code))
+        Ok(Artifact::new(format!("sha256:{digest}"), interface, code))
     }
+}
 
-    /// What the code depends on: the component, and the version, settings and CPU features that wasmtime compiles for.
-    fn key(&self, digest: &str) -> String {
-        let mut hasher = Sha256Hasher(Sha256::new_with_prefix(digest));
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
-        hex(&hasher.0.finalize())
-    }
+/// What the code depends on: the component, and the version, settings and CPU features that wasmtime compiles for.
+fn key(digest: &str, engine: &Engine) -> String {
+    let mut hasher = Sha256Hasher(Sha256::new_with_prefix(digest));
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hex(&hasher.0.finalize())
 }
 
 /// Feeds what wants to be hashed to SHA-256: the standard library's hasher may change with its version.

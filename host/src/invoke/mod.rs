@@ -17,6 +17,8 @@
 mod artifact;
 mod body;
 mod cache;
+mod call_p2;
+mod call_p3;
 mod compiler;
 mod engine;
 mod exports;
@@ -24,9 +26,11 @@ mod guest;
 mod guest_log;
 mod invoker;
 mod load;
+mod loaded;
 mod memory;
 mod meter;
 mod outcome;
+mod sandbox;
 mod turns;
 mod watchdog;
 
@@ -41,7 +45,7 @@ use callgate_core::failure::Failure;
 
 pub use artifact::Artifact;
 pub use compiler::{CompileError, Compiler};
-pub use exports::{NotAHandler, check};
+pub use exports::{Interface, NotAHandler, Wasi, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
 pub use watchdog::Watchdog;

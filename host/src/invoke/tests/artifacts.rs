@@ -44,7 +44,8 @@ fn what_is_no_handler_is_refused_with_what_it_is_instead() {
         (b"\0asm\x0d\0\x01\0\x0b\x50".to_vec(), "this is no valid component"),
         (COMPONENT.to_vec(), "so it is no HTTP handler: it exports nothing"),
         (exporting("wasi:cli/run@0.2.6"), "so it is no HTTP handler: it exports `wasi:cli/run@0.2.6`"),
-        (exporting("wasi:http/handler@0.3.0"), "WASI 0.3, which is not yet supported"),
+        (exporting("wasi:http/handler@0.3.0-rc-2026-01-06"), "it exports `wasi:http/handler@0.3.0-rc-2026-01-06`"),
+        (exporting("wasi:http/incoming-handler@0.2."), "it exports `wasi:http/incoming-handler@0.2.`"),
     ] {
         let refusal = compiler.load(&bytes).expect_err("a refusal").to_string();
         assert!(refusal.contains(expected), "{refusal}");

@@ -1,0 +1,58 @@
+//! What a worker runs the components of one version of WASI in, and those that it has loaded.
+
+use std::cell::RefCell;
+
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+use wasmtime_wasi_http::{p2, p3};
+
+use super::artifact::Artifact;
+use super::exports::Wasi;
+use super::guest::Guest;
+use super::loaded::Loaded;
+use super::watchdog::{Watch, Watchdog};
+use super::{Settings, engine, load};
+
+/// An engine, and all that belongs to it. Workers share the pages of compiled code, and nothing else.
+pub(super) struct Sandbox {
+    wasi: Wasi,
+    engine: Engine,
+    linker: Linker<Guest>,
+    loaded: RefCell<Loaded<Component>>,
+    watch: Watch,
+}
+
+/// A component that is ready to be instantiated.
+#[derive(Clone)]
+pub(super) enum Component {
+    P2(p2::bindings::ProxyPre<Guest>),
+    P3(p3::bindings::ServicePre<Guest>),
+}
+
+impl Sandbox {
+    pub(super) fn new(wasi: Wasi, settings: &Settings, watchdog: &Watchdog) -> wasmtime::Result<Self> {
+        let engine = engine::running(settings, wasi)?;
+        let linker = Guest::linker(&engine, wasi)?;
+        let watch = watchdog.watch(&engine);
+        Ok(Self { wasi, engine, linker, loaded: RefCell::default(), watch })
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The component of an artifact for this version of WASI, loaded if it is not yet.
+    pub(super) fn component(&self, artifact: &Artifact) -> wasmtime::Result<Component> {
+        self.loaded.borrow_mut().get(artifact.digest(), || {
+            let linked = self.linker.instantiate_pre(&load::load(&self.engine, artifact)?)?;
+            Ok(match self.wasi {
+                Wasi::P2 => Component::P2(p2::bindings::ProxyPre::new(linked)?),
+                Wasi::P3 => Component::P3(p3::bindings::ServicePre::new(linked)?),
+            })
+        })
+    }
+}
