@@ -6,15 +6,17 @@
 //! promise of the product can be tested in microseconds, and by properties.
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
-//! [`retry`], [`reply`], [`dead_letter`]; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
+//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
 //! and [`trace`] its trace.
 
+pub mod chain;
 mod cloudevents;
 pub mod dead_letter;
 pub mod disposition;
 mod encoded;
 pub mod failure;
 mod field;
+mod incomplete;
 pub mod limits;
 pub mod metadata;
 pub mod offsets;

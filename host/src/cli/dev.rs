@@ -205,7 +205,7 @@ async fn serve(
         }
         let handlers = load(operator, compiler, Brokers::Embedded);
         for handler in &handlers {
-            let digest = handler.callable.artifact.digest();
+            let digest = handler.callable.digest();
             if running.insert(handler.to_string(), digest.clone()).as_ref() != Some(digest) {
                 host.replace(handler);
                 lines.say(&format!("{handler} is now {digest}"));

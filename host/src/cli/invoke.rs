@@ -25,7 +25,8 @@ use http::{Response, StatusCode};
 
 use super::input::{cache_dir, data, handler_name, operation, pair};
 use super::{Format, WRONG_CONFIGURATION, print};
-use crate::invoke::{self, CallError, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
+use crate::config::Secret;
+use crate::invoke::{self, CallError, Callable, Compiler, Invoker, Link, LogBudget, Settings, Watchdog};
 
 /// What a tenant's records may bring, and its calls may use, where the operator says nothing else.
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
@@ -33,6 +34,7 @@ const CALL_LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(5),
     max_cpu: Duration::from_secs(1),
     max_memory: 64 << 20,
+    max_request_body: 4 << 20,
     max_response_body: 4 << 20,
     max_headers: 256,
     max_header_bytes: 64 << 10,
@@ -131,8 +133,9 @@ impl Invoke {
         let callable = Arc::new(Callable {
             tenant: "invoke".into(),
             handler: handler_name(&self.component).into(),
-            artifact: Arc::new(artifact),
-            env: self.env.clone(),
+            chain: vec![Link { name: handler_name(&self.component).into(), artifact: Arc::new(artifact) }],
+            max_next_calls: 0,
+            env: self.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
             log: Arc::new(LogBudget::new(MAX_LOG)),
         });
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;

@@ -20,7 +20,7 @@ pub(super) fn load(operator: &Operator, compiler: &Compiler, brokers: Brokers) -
                 Ok(handler) => {
                     tracing::info!(
                         target: "callgate::deploy", tenant = %found.tenant, handler = %found.name,
-                        digest = %handler.callable.artifact.digest(), group = handler.group_id, "a handler is loaded"
+                        digest = %handler.callable.digest(), group = handler.group_id, "a handler is loaded"
                     );
                     handlers.push(handler);
                 }

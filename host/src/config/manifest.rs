@@ -4,9 +4,10 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::document::{Document, Source};
+use super::env::{self, Variable};
 use super::fault::{Code, Fault, Located, Place};
 use super::names::check_name;
-use super::reader::{Section, Text};
+use super::reader::Section;
 use super::references::References;
 
 mod route;
@@ -24,8 +25,8 @@ pub(crate) struct Manifest {
     pub(crate) group: Option<String>,
     /// The routes; `None` where the manifest has none, and the handler gets the one that it would have without it.
     pub(crate) routes: Option<Vec<RouteManifest>>,
-    /// The guest's environment, in the file's order.
-    pub(crate) env: Vec<(String, String)>,
+    /// The guest's environment, in the file's order; secrets are still to be filled in.
+    pub(crate) env: Vec<Variable>,
     /// The file.
     pub(crate) place: Place,
 }
@@ -72,7 +73,7 @@ fn read(root: &mut Section<'_>, name: &Arc<str>) -> Manifest {
         digest: digest(root),
         group: group(root),
         routes: routes(root),
-        env: env(root),
+        env: env::read(root),
         place: Place::File(name.clone()),
     }
 }
@@ -139,19 +140,6 @@ fn routes(root: &mut Section<'_>) -> Option<Vec<RouteManifest>> {
         );
     }
     Some(value.into_iter().flatten().collect())
-}
-
-fn env(root: &mut Section<'_>) -> Vec<(String, String)> {
-    let variables =
-        root.entries("env").into_iter().filter_map(|(name, Located { value: Text { value, .. }, place })| {
-            if name.value.is_empty() || name.value.contains(['=', '\0']) || value.contains('\0') {
-                let message = format!("`env.{}` cannot be an environment variable", name.value.escape_debug());
-                root.report(&place, Code::InvalidValue, message, "use a name without `=`, and no NUL in name or value");
-                return None;
-            }
-            Some((name.value, value))
-        });
-    variables.collect()
 }
 
 /// The components that a manifest names, as far as it can be understood at all.

@@ -4,6 +4,7 @@
 //! (`operator`, `manifest`) knows nothing of other files; joining a manifest to its tenant is `resolve`.
 
 mod document;
+mod env;
 mod fault;
 mod kafka;
 mod manifest;
@@ -20,6 +21,7 @@ mod tenant;
 mod units;
 mod unsupported;
 
+pub(crate) use env::fill as fill_env;
 pub use fault::{Code, Fault, Located, Place};
 pub use kafka::{FirstStart, Kafka};
 pub(crate) use manifest::{ComponentName, Manifest};
@@ -30,7 +32,7 @@ pub use properties::{Properties, PropertyCheck, PropertyProblem};
 pub use references::Environment;
 pub use resolve::HandlerRoute;
 pub(crate) use resolve::resolve;
-pub use secret::Secret;
+pub use secret::{Secret, Secrets};
 pub use tenant::{Settings, Tenant, TenantLookup};
 pub use units::parse_duration;
 pub(crate) use units::{Bytes, Quantity};

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
 use super::fault::{Code, Fault, Located, Place};
+use super::references::Unresolved;
 use super::suggest;
 use super::units::Quantity;
 use super::unsupported::{self, Written};
@@ -121,14 +122,16 @@ impl<'a> Section<'a> {
             self.wrong_type(key, value, place, &format!("a text: {example}"));
             return None;
         };
-        match self.document.references.resolve(written) {
-            Ok(value) => Some(Text { value, shown: written.to_owned() }),
-            Err(unresolved) => {
-                let message = format!("`{}`: {}", self.path(key), unresolved.message);
-                self.report(place, unresolved.code, message, unresolved.hint);
-                None
-            }
-        }
+        let value = self.resolved(key, place, self.document.references.resolve(written))?;
+        Some(Text { value, shown: written.to_owned() })
+    }
+
+    fn resolved<T>(&self, key: &str, place: &Place, resolved: Result<T, Unresolved>) -> Option<T> {
+        resolved
+            .map_err(|Unresolved { message, hint }| {
+                self.report(place, Code::Reference, format!("`{}`: {message}", self.path(key)), hint);
+            })
+            .ok()
     }
 
     /// A whole number within a range.

@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::fault::Code;
-use super::unsupported::SECRET_REFERENCE;
-
 /// The environment as it was at start: what the configuration may read of it.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
@@ -34,48 +31,74 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
 pub(crate) enum References<'a> {
     /// The operator's file: the environment, and files relative to `folder`.
     Operator { environment: &'a Environment, folder: &'a Path },
-    /// A tenant's file: nothing of the host.
+    /// A tenant's file: nothing of the host. Its `[env]` is read by itself, see `env.rs`.
     Tenant,
 }
 
 /// Why a reference cannot be resolved. Holds names and paths, never a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unresolved {
-    pub(crate) code: Code,
     pub(crate) message: String,
     pub(crate) hint: String,
 }
 
 impl Unresolved {
     fn new(message: String, hint: impl Into<String>) -> Self {
-        Self { code: Code::Reference, message, hint: hint.into() }
+        Self { message, hint: hint.into() }
     }
+
+    /// A reference to what a tenant's file may not read.
+    pub(crate) fn of_the_host(reference: &str) -> Self {
+        Self::new(
+            format!("`${{{reference}}}` cannot stand in a tenant's file"),
+            "write the value itself: a tenant's file reads nothing of the host",
+        )
+    }
+
+    pub(crate) fn unknown(reference: &str) -> Self {
+        Self::new(format!("`${{{reference}}}` refers to nothing known"), "write `$${` for the text `${`")
+    }
+}
+
+/// A piece of a text with references.
+pub(crate) enum Part<'a> {
+    /// Text as it is.
+    Text(&'a str),
+    /// What stands between `${` and `}`.
+    Reference(&'a str),
+}
+
+/// Splits a text at its references; `$${` stands for `${` itself.
+pub(crate) fn parts(text: &str) -> Result<Vec<Part<'_>>, Unresolved> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, reference) = rest.split_at(at);
+        if let Some(escaped) = before.strip_suffix('$') {
+            parts.extend([Part::Text(escaped), Part::Text("${")]);
+            rest = &reference[2..];
+            continue;
+        }
+        let end = reference.find('}').ok_or_else(|| {
+            Unresolved::new("a `${` is not closed".to_owned(), "close it with `}`, or write `$${` for the text `${`")
+        })?;
+        parts.extend([Part::Text(before), Part::Reference(&reference[2..end])]);
+        rest = &reference[end + 1..];
+    }
+    parts.push(Part::Text(rest));
+    Ok(parts)
 }
 
 impl References<'_> {
     /// Replaces every reference in `text`; `$${` stands for `${` itself.
     pub(crate) fn resolve(&self, text: &str) -> Result<String, Unresolved> {
         let mut resolved = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            let (before, reference) = rest.split_at(at);
-            if let Some(escaped) = before.strip_suffix('$') {
-                resolved.push_str(escaped);
-                resolved.push_str("${");
-                rest = &reference[2..];
-                continue;
+        for part in parts(text)? {
+            match part {
+                Part::Text(text) => resolved.push_str(text),
+                Part::Reference(reference) => resolved.push_str(&self.look_up(reference)?),
             }
-            let end = reference.find('}').ok_or_else(|| {
-                Unresolved::new(
-                    "a `${` is not closed".to_owned(),
-                    "close it with `}`, or write `$${` for the text `${`",
-                )
-            })?;
-            resolved.push_str(before);
-            resolved.push_str(&self.look_up(&reference[2..end])?);
-            rest = &reference[end + 1..];
         }
-        resolved.push_str(rest);
         Ok(resolved)
     }
 
@@ -88,19 +111,12 @@ impl References<'_> {
                 format!("`${{secret:{name}}}` cannot stand in the operator's file"),
                 "use `${env:NAME}` or `${file:PATH}` here",
             )),
-            (Self::Tenant, "env" | "file") => Err(Unresolved::new(
-                format!("`${{{reference}}}` cannot stand in a tenant's file"),
-                "write the value itself: a tenant's file reads nothing of the host",
+            (Self::Tenant, "secret") => Err(Unresolved::new(
+                format!("`${{secret:{name}}}` can stand only in `[env]`"),
+                "write the value itself: what stands here is printed",
             )),
-            (Self::Tenant, "secret") => Err(Unresolved {
-                code: Code::Unsupported,
-                message: format!("`${{secret:{name}}}` is not supported by this version"),
-                hint: SECRET_REFERENCE.to_owned(),
-            }),
-            _ => Err(Unresolved::new(
-                format!("`${{{reference}}}` refers to nothing known"),
-                "write `$${` for the text `${`",
-            )),
+            (Self::Tenant, "env" | "file") => Err(Unresolved::of_the_host(reference)),
+            _ => Err(Unresolved::unknown(reference)),
         }
     }
 }

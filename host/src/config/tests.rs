@@ -134,6 +134,33 @@ fn a_tenants_properties_stand_in_front_of_the_hosts() {
     assert_eq!(users, ["PLAIN", "2", "acme"]);
 }
 
+fn exposed(env: &[(String, Secret)]) -> Vec<(&str, &str)> {
+    env.iter().map(|(name, value)| (name.as_str(), value.expose())).collect()
+}
+
+#[test]
+fn a_manifest_gets_secrets_of_its_tenant_by_name() {
+    let text = format!("{MINIMAL}secrets = {{ API-KEY = \"hunter2 !\", TOKEN = \"of the file\", PORT = 8080 }}\n");
+    let operator = operator(
+        &text,
+        [
+            ("CALLGATE__TENANTS__ACME__SECRETS__API_KEY", "${hunter3 !}"),
+            ("CALLGATE__TENANTS__ACME__SECRETS__ONLY_HERE", "hunter4 !"),
+        ],
+    );
+    let acme = tenant(&operator, "acme");
+    let manifest = "[env]\nA = \"<${secret:API-KEY}|${secret:TOKEN}>\"\nB = \"${secret:ONLY_HERE}\"\nC = true\n\
+                    D = \"$${secret:TOKEN} ${secret:PORT}\"\n";
+    let read = Manifest::read("orders.toml", manifest.to_owned());
+    assert_eq!(read.faults, []);
+    let (env, faults) = fill_env(&read.manifest.expect("a manifest").env, &acme);
+    assert_eq!(faults, []);
+    let expected =
+        [("A", "<${hunter3 !}|of the file>"), ("B", "hunter4 !"), ("C", "true"), ("D", "${secret:TOKEN} 8080")];
+    assert_eq!(exposed(&env), expected);
+    assert!(!format!("{operator:?} {acme:#?} {env:?}").contains("hunter"), "{acme:#?}");
+}
+
 /// The blocks of the reference that show a whole file, in their order.
 fn examples() -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
@@ -146,7 +173,7 @@ fn examples() -> Vec<String> {
 fn the_examples_of_the_reference_are_sound() {
     let [operator_file, manifest] = examples().try_into().expect("the page has two examples");
     let secrets = tempfile::tempdir().expect("a folder");
-    for name in ["kafka-password", "shop-password"] {
+    for name in ["kafka-password", "shop-password", "shop-stripe"] {
         std::fs::write(secrets.path().join(name), "secret\n").expect("a file");
     }
     let operator_file = operator_file.replace("/run/secrets", &secrets.path().to_string_lossy());
@@ -158,7 +185,9 @@ fn the_examples_of_the_reference_are_sound() {
     assert_eq!(read.faults, []);
     let manifest = read.manifest.expect("a manifest without faults is read");
     assert_eq!(operator.kafka.group(&shop.name, manifest.group.as_deref()), "callgate.shop.orders");
-    assert_eq!(manifest.env, [("LOG_LEVEL".to_owned(), "info".to_owned())]);
+    let (env, faults) = fill_env(&manifest.env, &shop);
+    assert_eq!(faults, []);
+    assert_eq!(exposed(&env), [("LOG_LEVEL", "info"), ("STRIPE_KEY", "secret")]);
     let (routes, faults) = resolve(&manifest, "orders", &shop);
     assert_eq!(faults, []);
     let [first, second] = &routes[..] else { panic!("{routes:?}") };

@@ -23,7 +23,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
     ),
     ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
-    ("tenants.*.secrets", Written::Key, "remove the key: a handler's `[env]` takes plain values only"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (
         "max_next_calls",
@@ -31,8 +30,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
     ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
-    ("routes.ordering", Written::Text("key"), "use \"partition\", which keeps the order of each key as well"),
-    ("routes.ordering", Written::Text("unordered"), "use \"partition\" and give the topic more partitions"),
     (
         "routes.circuit_breaker",
         Written::Key,
@@ -41,10 +38,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
     ("routes.instances", Written::Text("reuse"), "use \"fresh\": each record gets an instance of its own"),
     ("routes.instances", Written::Table, "use \"fresh\": each record gets an instance of its own"),
 ];
-
-/// What to write instead of `${secret:NAME}`.
-pub(crate) const SECRET_REFERENCE: &str =
-    "write the value itself, or leave it out: tenants' secrets are not in this version";
 
 /// What to do instead, if what is written at `path` belongs to a feature that this version does not have.
 pub(crate) fn instead(path: &str, written: Written<'_>) -> Option<&'static str> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::component::{self, NotRead, read_inside};
 use super::{Claim, Handler, Verify, list};
-use crate::config::{Code, ComponentName, Fault, Kafka, Manifest, Place, Tenant, check_name, resolve};
+use crate::config::{Code, ComponentName, Fault, Kafka, Manifest, Place, Tenant, check_name, fill_env, resolve};
 
 /// What a tenant's folder holds.
 pub(super) struct Contents {
@@ -106,18 +106,24 @@ pub(super) fn handler(
             None
         })
     });
-    let claim = manifest.as_ref().zip(tenant.as_ref().ok()).map(|(manifest, tenant)| {
+    let joined = manifest.as_ref().zip(tenant.as_ref().ok());
+    let env = joined.map(|(manifest, tenant)| {
+        let (env, unknown) = fill_env(&manifest.env, tenant);
+        faults.extend(unknown);
+        env
+    });
+    let claim = joined.map(|(manifest, tenant)| {
         let (routes, refused) = resolve(manifest, &name, tenant);
         faults.extend(refused);
         Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes }
     });
-    let outcome = match (tenant, manifest, component, &claim) {
-        (Ok(tenant), Some(manifest), Some(component), Some(claim)) if faults.is_empty() => Ok(Handler {
+    let outcome = match (tenant, component, &claim, env) {
+        (Ok(tenant), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {
             tenant: tenant.clone(),
             name: name.into(),
             group: claim.group.clone(),
             component,
-            env: manifest.env,
+            env,
             routes: claim.routes.clone(),
         }),
         _ => {

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Code, Fault, HandlerRoute, Operator, Place, Tenant, TenantLookup, check_name};
+use crate::config::{Code, Fault, HandlerRoute, Operator, Place, Secret, Tenant, TenantLookup, check_name};
 
 mod client_sets;
 mod component;
@@ -63,8 +63,8 @@ pub struct Handler {
     pub group: Arc<str>,
     /// Its component.
     pub component: ComponentFile,
-    /// The guest's environment.
-    pub env: Vec<(String, String)>,
+    /// The guest's environment, which may hold the tenant's secrets.
+    pub env: Vec<(String, Secret)>,
     /// Its routes, each with topics of its own.
     pub routes: Vec<HandlerRoute>,
 }

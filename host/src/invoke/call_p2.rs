@@ -54,7 +54,7 @@ async fn run(
 ) -> wasmtime::Result<()> {
     let proxy = component.instantiate_async(&mut *store).await?;
     let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(Scheme::Http, request.map(body::request))?;
+    let request = http.new_incoming_request(Scheme::Http, request.map(body::whole))?;
     let out = http.new_response_outparam_from_callback(move |answer| outparam.set(answer))?;
     proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
 }

@@ -44,7 +44,7 @@ async fn handle(
     mut response: Collector,
 ) -> wasmtime::Result<Result<http::Response<Bytes>, Failure>> {
     // What else comes of it would tell what the guest makes of the request's body, which is its own affair.
-    let request = guest.with(|mut guest| Request::from_http(guest.get().http().hooks, request.map(body::request)).0);
+    let request = guest.with(|mut guest| Request::from_http(guest.get().http().hooks, request.map(body::whole)).0);
     let answer = match service.handle(guest, request).await? {
         Ok(answer) => Ok(guest.with(|guest| answer.into_http(guest, async { Ok(()) }))?),
         Err(code) => Err(code),

@@ -66,9 +66,8 @@ impl Compiler {
             Some(code) => code,
             None => {
                 tracing::info!("compiling a component of {} KiB: it is not in the cache yet", bytes.len() / 1024);
-                let code = engine
-                    .precompile_component(bytes)
-                    .map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
+                let code =
+                    engine.precompile_component(bytes).map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
                 self.cache.store(&key, &code)?
             }
         };

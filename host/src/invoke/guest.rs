@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callgate_core::chain::is_next;
 use callgate_core::limits::CallLimits;
 use http::HeaderName;
 use wasmtime::component::{Linker, ResourceTable};
@@ -12,11 +13,12 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
-use super::Callable;
+use super::{Callable, wrapped};
 use super::exports::Wasi;
 use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
+use super::next::Next;
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
 /// little memory of its own (header lists most), which no other limit sees.
@@ -39,7 +41,7 @@ const BODY_CHUNK_BYTES: usize = 16 << 10;
 /// The same in WASI 0.3, where two chunks are buffered at most.
 const P3_BODY_CHUNK_BYTES: usize = 64 << 10;
 
-/// A store's data: the state of one call.
+/// A store's data: the state of one component in one call.
 pub(super) struct Guest {
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -59,25 +61,29 @@ impl Guest {
         if wasi == Wasi::P3 {
             wasmtime_wasi::p3::add_to_linker(&mut linker)?;
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+            wrapped::add_to_linker(&mut linker)?;
         }
         Ok(linker)
     }
 
-    /// A store for one call, with all its limits.
-    pub(super) fn store(
-        engine: &Engine,
+    /// A component that calls on to `next`, if it may.
+    pub(super) fn new(
         callable: &Arc<Callable>,
         limits: &CallLimits,
         meter: Arc<Meter>,
-    ) -> Store<Self> {
+        memory: Memory,
+        next: Option<Next>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
-        let guest =
-            Self { wasi: wasi(callable), http, table, hooks: Hooks, memory: Memory::new(limits.max_memory), meter };
+        Self { wasi: wasi(callable), http, table, hooks: Hooks { next }, memory, meter }
+    }
 
-        let mut store = Store::new(engine, guest);
+    /// A store for it, with all its limits.
+    pub(super) fn into_store(self, engine: &Engine) -> Store<Self> {
+        let mut store = Store::new(engine, self);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
@@ -95,8 +101,11 @@ impl Guest {
 
 /// The clocks, random numbers, `[env]`, and the log. No arguments, no files, an empty stdin; sockets cannot even be made.
 fn wasi(callable: &Arc<Callable>) -> WasiCtx {
-    WasiCtx::builder()
-        .envs(&callable.env)
+    let mut builder = WasiCtx::builder();
+    for (name, value) in &callable.env {
+        builder.env(name, value.expose());
+    }
+    builder
         .stdout(GuestLog::new(callable.clone(), Stream::Stdout))
         .stderr(GuestLog::new(callable.clone(), Stream::Stderr))
         .allow_tcp(false)
@@ -125,8 +134,10 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Outgoing requests are refused: no tenant has outbound hosts.
-struct Hooks;
+/// Where outgoing requests go: to the next component of the chain, and nowhere else, since no tenant has outbound hosts.
+struct Hooks {
+    next: Option<Next>,
+}
 
 impl WasiHttpHooks for Hooks {
     // The default allocates for every header.
@@ -136,7 +147,7 @@ impl WasiHttpHooks for Hooks {
 
     fn send_request(
         &mut self,
-        _request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         _options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<
@@ -144,7 +155,14 @@ impl WasiHttpHooks for Hooks {
                 Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>,
             > + Send,
     > {
-        Box::new(async { Err(Error::HttpRequestDenied) })
+        let sent = match &self.next {
+            Some(next) if is_next(request.uri()) => next.send(request),
+            _ => Err(Error::HttpRequestDenied),
+        };
+        match sent {
+            Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
+            Err(error) => Box::new(async { Err(error) }),
+        }
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
@@ -158,4 +176,9 @@ impl WasiHttpHooks for Hooks {
     fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         P3_BODY_CHUNK_BYTES
     }
+}
+
+/// The rest of a request's work, of which none goes on in the background.
+fn nothing_left_to_do() -> Box<dyn Future<Output = Result<(), Error>> + Send> {
+    Box::new(async { Ok(()) })
 }

@@ -1,28 +1,34 @@
 //! A worker's side of the room: it calls handlers.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_core::limits::CallLimits;
+use http::{Request, Response};
 
+use super::chain::Chain;
 use super::exports::Wasi;
 use super::guest::Guest;
+use super::memory::Memory;
 use super::meter::{Meter, Metered};
+use super::next::Next;
 use super::sandbox::{Component, Sandbox};
 use super::turns::Turns;
-use super::watchdog::Watchdog;
+use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, call_p2, call_p3, outcome};
 
 /// Calls components on one worker thread, each in the sandbox of its version of WASI.
 pub struct Invoker {
     p2: Sandbox,
-    /// Made on first use: a host without handlers of WASI 0.3 pays nothing for it.
+    /// Made on first use: a host without components of WASI 0.3 pays nothing for it.
     p3: OnceCell<Sandbox>,
     settings: Settings,
-    watchdog: Watchdog,
+    watch: Watch,
     turns: Arc<Turns>,
+    /// How many of the slots are taken.
+    taken: Cell<usize>,
 }
 
 impl Invoker {
@@ -32,68 +38,68 @@ impl Invoker {
     ///
     /// Where the machine refuses the address space for `slots` calls at once.
     pub fn new(settings: &Settings, watchdog: &Watchdog) -> Result<Self, HostError> {
-        let p2 = Sandbox::new(Wasi::P2, settings, watchdog)
+        let p2 = Sandbox::new(Wasi::P2, settings)
             .map_err(|error| HostError::new("wasmtime cannot be set up for a worker", format!("{error:#}")))?;
-        let (settings, watchdog, turns) = (settings.clone(), watchdog.clone(), Arc::default());
-        Ok(Self { p2, p3: OnceCell::new(), settings, watchdog, turns })
+        let watch = watchdog.watch(p2.engine());
+        let (settings, turns, taken) = (settings.clone(), Arc::default(), Cell::new(0));
+        Ok(Self { p2, p3: OnceCell::new(), settings, watch, turns, taken })
     }
 
-    /// Calls a handler with one request, in a fresh instance. The request's URI names scheme, authority and path.
+    /// Calls a handler with one request, each component of its chain in a fresh instance. The request's URI names scheme,
+    /// authority and path.
     ///
-    /// The call ends when the guest has returned, and in WASI 0.3 when all that it has spawned is done as well: a trap
+    /// The call ends when the guests have returned, and those of WASI 0.3 have done all that they have spawned: a trap
     /// after a complete response is a trap, and so is an `exit` with a status other than 0; `exit(0)` is no response,
     /// whatever was set before. Dropping the future ends the call at once and gives back all that it holds.
     ///
     /// # Errors
     ///
-    /// [`CallError::Failed`] where the guest failed or exceeded a limit, [`CallError::Overload`] where the host could
+    /// [`CallError::Failed`] where a guest failed or exceeded a limit, [`CallError::Overload`] where the host could
     /// not take the call.
     pub async fn call(
         &self,
         callable: &Arc<Callable>,
-        request: http::Request<Bytes>,
+        request: Request<Bytes>,
         limits: &CallLimits,
-    ) -> Result<http::Response<Bytes>, CallError> {
-        let slots = self.settings.slots;
-        if self.calls() >= slots as usize {
-            return Err(CallError::Overload(format!("all {slots} slots of this worker are taken")));
+    ) -> Result<Response<Bytes>, CallError> {
+        // For the whole chain at once: calls that each waited for a slot further in would wait for one another.
+        let _slots = self.take_slots(callable.chain.len())?;
+        let _ongoing = self.watch.begin_call();
+        for link in &callable.chain {
+            self.sandbox(link.artifact.wasi())?.component(&link.artifact)?;
         }
-        let sandbox = self.sandbox(callable.artifact.wasi())?;
-        let _ongoing = sandbox.watch().begin_call();
-        let component = sandbox
-            .component(&callable.artifact)
-            .map_err(|error| CallError::Overload(format!("the component cannot be loaded: {error:#}")))?;
         let meter = Arc::new(Meter::start(limits, self.turns.clone()));
-        let mut store = Guest::store(sandbox.engine(), callable, limits, meter.clone());
+        let chain = Chain::new(self, callable, limits, meter.clone());
+        let call = pin!(chain.call(request));
+        // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would
+        // seem unfinished. Long calls give way at the watchdog's ticks.
+        let ended = tokio::task::unconstrained(Metered::new(call, meter, &self.watch)).await;
+        ended.unwrap_or_else(|overrun| Err(chain.overrun(overrun)))
+    }
 
-        let ended = {
-            let call = pin!(async {
-                match &component {
-                    Component::P2(component) => call_p2::call(&mut store, component, request, limits).await,
-                    // On the heap, for it is large, and every call would have room for it.
-                    Component::P3(component) => Box::pin(call_p3::call(&mut store, component, request, limits)).await,
-                }
-            });
-            // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and the
-            // body would seem unfinished. Long calls give way at the watchdog's ticks.
-            tokio::task::unconstrained(Metered::new(call, meter, sandbox.watch())).await
+    /// Calls one component of a chain.
+    pub(super) async fn call_component(
+        &self,
+        chain: &Chain<'_>,
+        position: usize,
+        request: Request<Bytes>,
+        next: Option<Next>,
+    ) -> Result<Response<Bytes>, CallError> {
+        let artifact = &chain.callable.chain[position].artifact;
+        let sandbox = self.sandbox(artifact.wasi())?;
+        let component = sandbox.component(artifact)?;
+        let memory = Memory::new(chain.budget.clone());
+        let guest = Guest::new(chain.callable, chain.limits, chain.meter.clone(), memory, next);
+        let mut store = guest.into_store(sandbox.engine());
+        let called = match &component {
+            Component::P2(component) => call_p2::call(&mut store, component, request, chain.limits).await,
+            // On the heap, for it is large, and every call would have room for it.
+            Component::P3(component) => Box::pin(call_p3::call(&mut store, component, request, chain.limits)).await,
         };
-        match ended {
-            Ok(Ok(response)) => Ok(response?),
-            Ok(Err(error)) => Err(outcome::error(&error, store.data().memory(), limits)),
-            Err(overrun) => Err(outcome::overrun(overrun, limits)),
+        match called {
+            Ok(response) => Ok(response?),
+            Err(error) => Err(outcome::error(&error, store.data().memory(), chain.limits)),
         }
-    }
-
-    /// Whether its sandbox for that version of WASI has been made.
-    #[cfg(test)]
-    pub(super) fn is_set_up_for(&self, wasi: Wasi) -> bool {
-        wasi == Wasi::P2 || self.p3.get().is_some()
-    }
-
-    /// Calls that are going on.
-    fn calls(&self) -> usize {
-        self.p2.watch().calls() + self.p3.get().map_or(0, |p3| p3.watch().calls())
     }
 
     fn sandbox(&self, wasi: Wasi) -> Result<&Sandbox, CallError> {
@@ -103,8 +109,36 @@ impl Invoker {
         if let Some(p3) = self.p3.get() {
             return Ok(p3);
         }
-        let p3 = Sandbox::new(Wasi::P3, &self.settings, &self.watchdog)
+        let p3 = Sandbox::new(Wasi::P3, &self.settings)
             .map_err(|error| CallError::Overload(format!("wasmtime cannot be set up for WASI 0.3: {error:#}")))?;
+        self.watch.engine(p3.engine());
         Ok(self.p3.get_or_init(|| p3))
+    }
+
+    /// Whether there is a sandbox for that version of WASI.
+    #[cfg(test)]
+    pub(super) fn is_set_up_for(&self, wasi: Wasi) -> bool {
+        wasi == Wasi::P2 || self.p3.get().is_some()
+    }
+
+    fn take_slots(&self, wanted: usize) -> Result<Slots<'_>, CallError> {
+        let (taken, slots) = (self.taken.get() + wanted, self.settings.slots as usize);
+        if taken > slots {
+            return Err(CallError::Overload(format!("{wanted} of this worker's {slots} slots are not free")));
+        }
+        self.taken.set(taken);
+        Ok(Slots { taken: &self.taken, count: wanted })
+    }
+}
+
+/// Room for instances, given back when it is dropped.
+struct Slots<'a> {
+    taken: &'a Cell<usize>,
+    count: usize,
+}
+
+impl Drop for Slots<'_> {
+    fn drop(&mut self) {
+        self.taken.set(self.taken.get() - self.count);
     }
 }

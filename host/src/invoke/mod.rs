@@ -19,6 +19,7 @@ mod body;
 mod cache;
 mod call_p2;
 mod call_p3;
+mod chain;
 mod compiler;
 mod engine;
 mod exports;
@@ -29,10 +30,12 @@ mod load;
 mod loaded;
 mod memory;
 mod meter;
+mod next;
 mod outcome;
 mod sandbox;
 mod turns;
 mod watchdog;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +45,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use callgate_core::failure::Failure;
+
+use crate::config::Secret;
 
 pub use artifact::Artifact;
 pub use compiler::{CompileError, Compiler};
@@ -68,12 +73,30 @@ pub struct Callable {
     pub tenant: Arc<str>,
     /// The handler's name.
     pub handler: Arc<str>,
-    /// Its component.
-    pub artifact: Arc<Artifact>,
-    /// All that the guest sees as its environment.
-    pub env: Vec<(String, String)>,
+    /// Its components, outermost first: the middleware, and last its own. At least that one.
+    pub chain: Vec<Link>,
+    /// How often each middleware may call on.
+    pub max_next_calls: u32,
+    /// All that the guest sees as its environment; it may hold secrets.
+    pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
+}
+
+impl Callable {
+    /// The digest of the handler's own component, without the middleware around it.
+    pub fn digest(&self) -> &Arc<str> {
+        self.chain[self.chain.len() - 1].artifact.digest()
+    }
+}
+
+/// One component of a chain.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The file's name, as failures name it.
+    pub name: Arc<str>,
+    /// The component.
+    pub artifact: Arc<Artifact>,
 }
 
 /// Why a call gave no response.

@@ -10,8 +10,7 @@ use super::artifact::Artifact;
 use super::exports::Wasi;
 use super::guest::Guest;
 use super::loaded::Loaded;
-use super::watchdog::{Watch, Watchdog};
-use super::{Settings, engine, load};
+use super::{CallError, Settings, engine, load};
 
 /// An engine, and all that belongs to it. Workers share the pages of compiled code, and nothing else.
 pub(super) struct Sandbox {
@@ -19,7 +18,6 @@ pub(super) struct Sandbox {
     engine: Engine,
     linker: Linker<Guest>,
     loaded: RefCell<Loaded<Component>>,
-    watch: Watch,
 }
 
 /// A component that is ready to be instantiated.
@@ -30,29 +28,33 @@ pub(super) enum Component {
 }
 
 impl Sandbox {
-    pub(super) fn new(wasi: Wasi, settings: &Settings, watchdog: &Watchdog) -> wasmtime::Result<Self> {
+    pub(super) fn new(wasi: Wasi, settings: &Settings) -> wasmtime::Result<Self> {
         let engine = engine::running(settings, wasi)?;
         let linker = Guest::linker(&engine, wasi)?;
-        let watch = watchdog.watch(&engine);
-        Ok(Self { wasi, engine, linker, loaded: RefCell::default(), watch })
+        Ok(Self { wasi, engine, linker, loaded: RefCell::default() })
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    pub(super) fn watch(&self) -> &Watch {
-        &self.watch
+    /// The component of an artifact for this version of WASI, loaded if it is not yet.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Overload`] where it cannot be loaded.
+    pub(super) fn component(&self, artifact: &Artifact) -> Result<Component, CallError> {
+        self.loaded.borrow_mut().get(artifact.digest(), || {
+            self.load(artifact)
+                .map_err(|error| CallError::Overload(format!("the component cannot be loaded: {error:#}")))
+        })
     }
 
-    /// The component of an artifact for this version of WASI, loaded if it is not yet.
-    pub(super) fn component(&self, artifact: &Artifact) -> wasmtime::Result<Component> {
-        self.loaded.borrow_mut().get(artifact.digest(), || {
-            let linked = self.linker.instantiate_pre(&load::load(&self.engine, artifact)?)?;
-            Ok(match self.wasi {
-                Wasi::P2 => Component::P2(p2::bindings::ProxyPre::new(linked)?),
-                Wasi::P3 => Component::P3(p3::bindings::ServicePre::new(linked)?),
-            })
+    fn load(&self, artifact: &Artifact) -> wasmtime::Result<Component> {
+        let linked = self.linker.instantiate_pre(&load::load(&self.engine, artifact)?)?;
+        Ok(match self.wasi {
+            Wasi::P2 => Component::P2(p2::bindings::ProxyPre::new(linked)?),
+            Wasi::P3 => Component::P3(p3::bindings::ServicePre::new(linked)?),
         })
     }
 }

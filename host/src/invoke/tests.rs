@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::*;
 
 mod artifacts;
+mod chains;
 mod endings;
 mod log;
 mod neighbours;
@@ -24,6 +25,7 @@ const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(20),
     max_cpu: Duration::from_secs(10),
     max_memory: 16 << 20,
+    max_request_body: 1 << 20,
     max_response_body: 1 << 20,
     max_headers: 256,
     max_header_bytes: 64 << 10,
@@ -49,11 +51,16 @@ fn guest(name: &str) -> Arc<Artifact> {
 }
 
 fn callable(handler: &str, artifact: Arc<Artifact>) -> Arc<Callable> {
+    chain(handler, vec![Link { name: handler.into(), artifact }], 1)
+}
+
+fn chain(handler: &str, chain: Vec<Link>, max_next_calls: u32) -> Arc<Callable> {
     Arc::new(Callable {
         tenant: "acme".into(),
         handler: handler.into(),
-        artifact,
-        env: vec![("LOG_LEVEL".to_owned(), "debug".to_owned())],
+        chain,
+        max_next_calls,
+        env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
     })
 }

@@ -11,7 +11,7 @@ use super::host::HostSettings;
 use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, Callable, Compiler, LogBudget};
+use crate::invoke::{self, Callable, Compiler, Link, LogBudget};
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -88,7 +88,8 @@ impl<'a> Assembler<'a> {
             callable: Arc::new(Callable {
                 tenant: tenant.name.clone(),
                 handler: found.name.clone(),
-                artifact: Arc::new(artifact),
+                chain: vec![Link { name: found.component.name(), artifact: Arc::new(artifact) }],
+                max_next_calls: 1,
                 env: found.env.clone(),
                 log,
             }),
@@ -135,6 +136,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
             deadline: settings.max_deadline,
             max_cpu: settings.max_cpu,
             max_memory: settings.max_memory,
+            max_request_body: settings.request.max_body,
             max_response_body: settings.max_response_body,
             max_headers: settings.request.max_headers,
             max_header_bytes: settings.request.max_header_bytes,

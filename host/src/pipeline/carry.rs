@@ -15,7 +15,7 @@ use http::Response;
 
 use super::bound::Bound;
 use super::jobs::Job;
-use super::unit::RecordUnit;
+use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
 use crate::invoke::CallError;
@@ -24,8 +24,6 @@ use crate::settle;
 /// Between attempts to find room for a call.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-
-type Settlement = settle::AtLeastOnce<RecordUnit>;
 
 /// Carries a record to its end: route → request → invoke → response → reply → settle. Returns when the next record of
 /// its lane may start. May be dropped at any point: the record then has no end, and comes again.
@@ -48,7 +46,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
 
     match address(settlement, &unit.bound, &unit.record).await {
         Ok(Some(address)) => unit.address = Some(address),
-        Ok(None) if unit.bound.route.without_reply_to == WithoutReplyTo::Skip => return settlement.done(unit),
+        Ok(None) if unit.bound.route.without_reply_to == WithoutReplyTo::Skip => return settlement.done(unit).await,
         Ok(None) => {}
         Err(fault) => {
             unit.address = fault.answer;
@@ -159,9 +157,9 @@ async fn settle(
     match end {
         Disposition::Reply => match replied(&unit) {
             Some(record) => settlement.reply(unit, record).await,
-            None => settlement.done(unit),
+            None => settlement.done(unit).await,
         },
-        Disposition::Done | Disposition::Retry { .. } => settlement.done(unit),
+        Disposition::Done | Disposition::Retry { .. } => settlement.done(unit).await,
         Disposition::DeadLetter { answer } => {
             let answer = match answer {
                 Answer::None => settle::Answer::Nothing,

@@ -12,12 +12,11 @@ use tokio::sync::{Semaphore, watch};
 use super::bound::{Handler, RouteTable, Routes, never_matched};
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
-use super::unit::RecordUnit;
+use super::unit::Settlement;
 use super::worker::{self, Worker};
 use crate::broker::{TopicPartition, Wake};
 use crate::consume::{Bounds, FirstStart, Group, GroupSettings, GroupStatus, Intake, Partition, Poller};
 use crate::invoke::{self, Invoker, Watchdog};
-use crate::settle::AtLeastOnce;
 
 /// How long what was sent may take to be acknowledged while the host stops.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
@@ -53,7 +52,7 @@ pub struct Host {
     pollers: Vec<Poller>,
     workers: Vec<JoinHandle<()>>,
     stop_workers: watch::Sender<bool>,
-    settlements: Vec<Arc<AtLeastOnce<RecordUnit>>>,
+    settlements: Vec<Arc<Settlement>>,
     groups: Vec<JoinedGroup>,
     // Ends guests that run for too long, until the last worker has gone.
     _watchdog: Watchdog,
@@ -109,7 +108,7 @@ impl Host {
         for handlers in tenants.values() {
             let tenant = &handlers[0].tenant;
             let refused = |error| anyhow::anyhow!("the Kafka client of tenant {} cannot be made: {error}", tenant.name);
-            let settlement = Arc::new(AtLeastOnce::new(&tenant.client).map_err(refused)?);
+            let settlement = Arc::new(Settlement::new(&tenant.client).map_err(refused)?);
             self.settlements.push(settlement.clone());
             let tenant_slots = Arc::new(Semaphore::new(tenant.max_in_flight));
             let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
@@ -128,7 +127,7 @@ impl Host {
                     dead_letter: tenant.dead_letter.clone(),
                     routes: routes.clone(),
                     jobs: jobs.clone(),
-                    settlement: settlement.clone(),
+                    settlement: Arc::new(settlement.of_group(group_id)),
                 });
                 if polled.len() <= joined % settings.pollers.max(1) {
                     polled.push((Arc::default(), Vec::new()));
@@ -208,7 +207,7 @@ struct GroupIntake {
     dead_letter: DeadLetterPolicy,
     routes: Arc<Routes>,
     jobs: Arc<Jobs>,
-    settlement: Arc<AtLeastOnce<RecordUnit>>,
+    settlement: Arc<Settlement>,
 }
 
 impl Intake for GroupIntake {

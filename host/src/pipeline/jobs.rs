@@ -8,16 +8,15 @@ use callgate_core::order::LaneId;
 use tokio::sync::Notify;
 
 use super::bound::Routes;
-use super::unit::RecordUnit;
+use super::unit::Settlement;
 use crate::consume::Partition;
-use crate::settle::AtLeastOnce;
 
 /// A lane to be emptied.
 pub(super) struct Job {
     pub(super) partition: Arc<Partition>,
     pub(super) lane: LaneId,
     pub(super) routes: Arc<Routes>,
-    pub(super) settlement: Arc<AtLeastOnce<RecordUnit>>,
+    pub(super) settlement: Arc<Settlement>,
 }
 
 /// The queue of jobs. A worker that has nothing else to do takes the next one; while there is none, any worker does.

@@ -11,7 +11,10 @@ use callgate_core::reply::{ReturnAddress, error_reply};
 use super::bound::Bound;
 use super::observe::{Ended, Observer};
 use crate::consume::Place;
-use crate::settle::{End, Unit};
+use crate::settle::{self, End, Unit};
+
+/// How the ends of records are made durable.
+pub(super) type Settlement = settle::Settlement<RecordUnit>;
 
 /// See the module.
 pub(super) struct RecordUnit {
@@ -42,7 +45,7 @@ impl Unit for RecordUnit {
             group: &handler.group_id,
             tenant: &handler.tenant.name,
             handler: &handler.name,
-            digest: handler.callable.artifact.digest(),
+            digest: handler.callable.digest(),
             attempts: self.attempts,
         };
         let max_bytes = max_bytes.unwrap_or(usize::MAX);
@@ -78,7 +81,7 @@ impl Unit for RecordUnit {
                 target: "callgate::dead_letter",
                 topic = %record.coordinate.topic, partition = record.coordinate.partition,
                 offset = record.coordinate.offset, tenant = %handler.tenant.name, handler = %handler.name,
-                digest = %handler.callable.artifact.digest(), stage = reason.stage().as_str(),
+                digest = %handler.callable.digest(), stage = reason.stage().as_str(),
                 reason = reason.as_str(), attempts, status, answered,
                 "dead letter"
             );

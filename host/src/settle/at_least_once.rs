@@ -6,18 +6,23 @@ use std::time::Duration;
 use callgate_core::failure::Failure;
 use callgate_core::record::OutgoingRecord;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
 use super::delivery::{Delivery, Meaning, Undelivered};
 use super::mender;
-use super::outbox::{BATCH_OVERHEAD, FIRST_PAUSE, MAX_PAUSE, Outbox, too_large};
+use super::outbox::{BATCH_OVERHEAD, Outbox, too_large};
 use super::{Answer, End, Unit};
-use crate::broker::{ClientSettings, Directory, KnownTopic, Producer, TopicProblem};
+use crate::broker::{ClientSettings, Directory, KnownTopic, Producer};
 
 /// See the module. One a tenant's client set; clones share it.
 pub struct AtLeastOnce<U: Unit> {
     outbox: Outbox<U>,
     mender: mpsc::UnboundedSender<Undelivered<U>>,
+}
+
+impl<U: Unit> Clone for AtLeastOnce<U> {
+    fn clone(&self) -> Self {
+        Self { outbox: self.outbox.clone(), mender: self.mender.clone() }
+    }
 }
 
 impl<U: Unit> AtLeastOnce<U> {
@@ -36,25 +41,6 @@ impl<U: Unit> AtLeastOnce<U> {
     /// What is known of the topics that may be written to.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.outbox.directory
-    }
-
-    /// The topic as the broker describes it; waits while the broker does not answer.
-    ///
-    /// # Errors
-    /// The broker's word: the topic is missing or forbidden.
-    pub async fn topic(&self, topic: &Arc<str>) -> Result<KnownTopic, String> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.outbox.directory.look_up(topic).await {
-                Ok(known) => return Ok(known),
-                Err(TopicProblem::Refused(reason)) => return Err(reason),
-                Err(TopicProblem::NoAnswer(reason)) => {
-                    tracing::warn!(target: "callgate::settle", code = "run.topic-not-described", %topic, reason, "waiting for the broker to describe a topic");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
-            }
-        }
     }
 
     /// Nothing is left to do for the record.

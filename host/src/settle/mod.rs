@@ -4,15 +4,16 @@
 //! an answer follows. What cannot be delivered is judged one by one: sent again, or turned into a dead letter. What
 //! cannot be dead-lettered stops its partition until it can.
 //!
-//! Today there is one way, [`AtLeastOnce`]. Everything it needs to know of a record is behind [`Unit`], and everything
-//! that ends a record is one of its three methods, so a transactional way can stand beside it.
+//! [`Settlement`] is the port: there is one way behind it for each guarantee of delivery. Everything it needs to know of a
+//! record is behind [`Unit`], and everything that ends a record is one of its three methods.
 
 mod at_least_once;
 mod delivery;
 mod mender;
 mod outbox;
+mod settlement;
 
-pub use at_least_once::AtLeastOnce;
+pub use settlement::Settlement;
 
 use callgate_core::failure::{Failure, Reason};
 use callgate_core::record::{Coordinate, OutgoingRecord};

@@ -4,6 +4,7 @@ use toml::de::{DeArray, DeValue};
 
 use super::{Section, Text, plain};
 use crate::config::fault::{Code, Located};
+use crate::config::references::Unresolved;
 
 impl<'a> Section<'a> {
     /// A table with keys of its own. An absent one is read as an empty one, so that its overrides and defaults count.
@@ -55,6 +56,17 @@ impl<'a> Section<'a> {
 
     /// A table of texts under free names, in the file's order. Numbers and booleans count as the text that they are written as.
     pub(crate) fn entries(&mut self, key: &'static str) -> Vec<(Located<String>, Located<Text>)> {
+        let references = self.document.references;
+        let text = |written: &str| Ok(Text { value: references.resolve(written)?, shown: written.to_owned() });
+        self.entries_with(key, text)
+    }
+
+    /// The same for texts in which references have a meaning of their own.
+    pub(crate) fn entries_with<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, Unresolved>,
+    ) -> Vec<(Located<String>, Located<T>)> {
         let Some((place, value)) = self.entry(key) else { return Vec::new() };
         let Some(table) = self.as_table(key, value.get_ref(), &place) else { return Vec::new() };
         let parent = self.child(key, key, None, place);
@@ -63,12 +75,18 @@ impl<'a> Section<'a> {
         let entries = written.into_iter().filter_map(|(name, value)| {
             let place = self.document.place(name.span());
             let text = match value.get_ref() {
-                DeValue::Integer(number) => plain(number.to_string()),
-                DeValue::Boolean(value) => plain(value.to_string()),
-                other => parent.as_text(name.get_ref(), other, &place, "text")?,
+                DeValue::String(text) => text.as_ref(),
+                DeValue::Integer(number) => &number.to_string(),
+                DeValue::Boolean(true) => "true",
+                DeValue::Boolean(false) => "false",
+                other => {
+                    parent.wrong_type(name.get_ref(), other, &place, "a text: text");
+                    return None;
+                }
             };
+            let value = parent.resolved(name.get_ref(), &place, read(text))?;
             let name = Located { value: name.get_ref().to_string(), place: place.clone() };
-            Some((name, Located { value: text, place }))
+            Some((name, Located { value, place }))
         });
         entries.collect()
     }

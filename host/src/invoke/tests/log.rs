@@ -45,7 +45,8 @@ fn logged(handler: &str, bytes_per_second: u64, request: http::Request<Bytes>, l
     let callable = Arc::new(Callable {
         tenant: "acme".into(),
         handler: handler.into(),
-        artifact: MISCHIEF.artifact.clone(),
+        chain: MISCHIEF.chain.clone(),
+        max_next_calls: 1,
         env: Vec::new(),
         log: Arc::new(LogBudget::new(bytes_per_second)),
     });
