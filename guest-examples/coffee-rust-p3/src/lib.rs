@@ -57,15 +57,15 @@ async fn brew(request: Request<IncomingRequestBody>) -> Result<Response<String>,
         ordered_at: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         order_bytes: body.len(),
     };
-    Ok(answer(StatusCode::CREATED, "application/json", json!(coffee)))
+    Ok(answer(StatusCode::CREATED, "application/json", &coffee))
 }
 
 fn problem(status: StatusCode, title: &str) -> Response<String> {
-    answer(status, "application/problem+json", json!({ "status": status.as_u16(), "title": title }))
+    answer(status, "application/problem+json", &json!({ "status": status.as_u16(), "title": title }))
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: serde_json::Value) -> Response<String> {
-    let mut response = Response::new(body.to_string());
+fn answer(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response<String> {
+    let mut response = Response::new(serde_json::to_string(body).expect("the body can be written as JSON"));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", HeaderValue::from_static(content_type));
     response

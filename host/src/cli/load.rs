@@ -42,5 +42,5 @@ fn refused(what: &str, tenant: &str, handler: &str, fault: &Fault) {
 
 /// Whether a component can be a handler at all, as the deploy directory asks.
 pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
-    invoke::check(bytes).map_err(|error| error.to_string())
+    invoke::check(bytes).map(|_| ()).map_err(|error| error.to_string())
 }

@@ -13,12 +13,12 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
-use super::{Callable, wrapped};
 use super::exports::Wasi;
 use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
 use super::next::Next;
+use super::{Callable, wrapped};
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
 /// little memory of its own (header lists most), which no other limit sees.
