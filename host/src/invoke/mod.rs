@@ -41,7 +41,6 @@ mod wrapped;
 mod tests;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use callgate_core::failure::Failure;
@@ -49,17 +48,19 @@ use callgate_core::failure::Failure;
 use crate::config::Secret;
 
 pub use artifact::Artifact;
-pub use compiler::{CompileError, Compiler};
+pub use cache::{CacheKey, CacheSettings};
+pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
 pub use exports::{Interface, NotAHandler, Wasi, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
 pub use watchdog::Watchdog;
 
-/// What the room needs to know beforehand.
+/// Where the system lists the files that a process has open, by their numbers.
+const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+
+/// What a worker's side needs to know beforehand.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder of compiled code, private to the host's user. It is made where it is missing.
-    pub cache_dir: PathBuf,
     /// Calls at once on one worker. Each reserves address space, and keeps up to 2 MiB of memory warm once used.
     pub slots: u32,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
@@ -120,7 +121,7 @@ pub struct HostError {
 }
 
 impl HostError {
-    fn new(context: impl Into<String>, reason: impl ToString) -> Self {
+    pub(crate) fn new(context: impl Into<String>, reason: impl ToString) -> Self {
         Self { context: context.into(), reason: reason.to_string() }
     }
 }
