@@ -8,12 +8,11 @@ use clap::Args;
 
 use super::compile_component::compiler;
 use super::input::cache_dir;
-use super::load::verify;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found, Snapshot};
 use crate::invoke::{CacheSettings, Compiler, HostError};
-use crate::pipeline::code_cache;
+use crate::pipeline::{code_cache, verify};
 
 mod json;
 mod online;
@@ -81,7 +80,7 @@ impl Check {
 /// uses their own: what is wrong with a component does not depend on it.
 fn read(operator: &Operator) -> Result<Deployment, HostError> {
     let settings = code_cache(operator);
-    let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), ..settings }))?;
+    let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), key: None }))?;
     let mut deployment = deploy::read(operator, &Snapshot::now(&operator.deploy.directory, verify));
     for found in &mut deployment.handlers {
         if let Err(fault) = compile(found, &compiler) {

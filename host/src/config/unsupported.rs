@@ -21,7 +21,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         Written::Text("exactly-once"),
         "use \"at-least-once\" and let readers of replies drop repeats by their correlation id",
     ),
-    ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (
@@ -29,7 +28,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         Written::Key,
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
-    ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
     (
         "routes.circuit_breaker",
         Written::Key,

@@ -103,10 +103,7 @@ impl Compiler {
     /// Where it is no handler, does not compile within its limits, or its code cannot be written to the cache.
     pub fn load(&self, bytes: &[u8]) -> Result<Artifact, CompileError> {
         let interface = exports::check(bytes)?;
-        let engine = match interface.wasi {
-            Wasi::P2 => &self.p2,
-            Wasi::P3 => &self.p3,
-        };
+        let engine = self.engine(interface.wasi);
         let digest = hex(&Sha256::digest(bytes));
         let key = key(&digest, engine);
         let code = match self.find(&key) {
@@ -114,6 +111,19 @@ impl Compiler {
             None => self.compile(bytes, &key, engine)?,
         };
         Ok(Artifact::new(format!("sha256:{digest}"), interface, code))
+    }
+
+    /// Whether [`Self::load`] finds it in the cache.
+    pub fn has(&self, bytes: &[u8]) -> bool {
+        let Ok(interface) = exports::check(bytes) else { return false };
+        self.find(&key(&hex(&Sha256::digest(bytes)), self.engine(interface.wasi))).is_some()
+    }
+
+    fn engine(&self, wasi: Wasi) -> &Engine {
+        match wasi {
+            Wasi::P2 => &self.p2,
+            Wasi::P3 => &self.p3,
+        }
     }
 
     /// Ends what is being compiled, and compiles nothing more: [`Self::load`] then ends with [`CompileError::Stopped`]

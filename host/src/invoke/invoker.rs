@@ -15,7 +15,7 @@ use super::memory::Memory;
 use super::meter::{Meter, Metered};
 use super::next::Next;
 use super::sandbox::{Component, Sandbox};
-use super::turns::Turns;
+use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, call_p2, call_p3, outcome};
 
@@ -26,7 +26,7 @@ pub struct Invoker {
     p3: OnceCell<Sandbox>,
     settings: Settings,
     watch: Watch,
-    turns: Arc<Turns>,
+    waits: Arc<Waits>,
     /// How many of the slots are taken.
     taken: Cell<usize>,
 }
@@ -41,8 +41,13 @@ impl Invoker {
         let p2 = Sandbox::new(Wasi::P2, settings)
             .map_err(|error| HostError::new("wasmtime cannot be set up for a worker", format!("{error:#}")))?;
         let watch = watchdog.watch(p2.engine());
-        let (settings, turns, taken) = (settings.clone(), Arc::default(), Cell::new(0));
-        Ok(Self { p2, p3: OnceCell::new(), settings, watch, turns, taken })
+        let (settings, waits, taken) = (settings.clone(), Arc::default(), Cell::new(0));
+        Ok(Self { p2, p3: OnceCell::new(), settings, watch, waits, taken })
+    }
+
+    /// Where to say how long a call has waited for its turn.
+    pub fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 
     /// Calls a handler with one request, each component of its chain in a fresh instance. The request's URI names scheme,
@@ -68,7 +73,7 @@ impl Invoker {
         for link in &callable.chain {
             self.sandbox(link.artifact.wasi())?.component(&link.artifact)?;
         }
-        let meter = Arc::new(Meter::start(limits, self.turns.clone()));
+        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let chain = Chain::new(self, callable, limits, meter.clone());
         let call = pin!(chain.call(request));
         // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would
