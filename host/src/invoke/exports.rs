@@ -4,13 +4,15 @@ use std::fmt;
 
 use wasmparser::{Encoding, Parser, Payload};
 
+use super::outcome::plain;
+
 /// The interface that a handler of WASI 0.2 exports, without its patch version.
 const HANDLER_P2: &str = "wasi:http/incoming-handler@0.2.";
 
 /// The same of WASI 0.3. A middleware imports it as well.
 const HANDLER_P3: &str = "wasi:http/handler@0.3.";
 
-/// Exports named in a refusal; a component may have hundreds.
+/// How many names a sentence lists.
 const NAMED: usize = 5;
 
 /// Which WASI a component is written for.
@@ -69,16 +71,16 @@ pub fn check(bytes: &[u8]) -> Result<Interface, NotAHandler> {
 
 /// The names that a component imports and exports; not those of the components in it.
 #[derive(Default)]
-struct Names {
-    imports: Vec<String>,
-    exports: Vec<String>,
+pub(super) struct Names {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
 }
 
-fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
+pub(super) fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
     if !bytes.starts_with(b"\0asm") {
         return Err(NotAHandler::NotWasm);
     }
-    let malformed = |error: wasmparser::BinaryReaderError| NotAHandler::Malformed(error.to_string());
+    let malformed = |error: wasmparser::BinaryReaderError| NotAHandler::Malformed(plain(&error.to_string()));
     let mut names = Names::default();
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -106,6 +108,14 @@ fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
 fn is_stable(name: &str, interface: &str) -> bool {
     name.strip_prefix(interface)
         .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|letter| letter.is_ascii_digit()))
+}
+
+/// Names in a sentence. A component may have hundreds of them.
+pub(super) fn some_of(names: &[String]) -> String {
+    match names.split_at_checked(NAMED) {
+        Some((first, rest)) if !rest.is_empty() => format!("`{}` and {} more", first.join("`, `"), rest.len()),
+        _ => format!("`{}`", names.join("`, `")),
+    }
 }
 
 impl fmt::Display for Wasi {
@@ -138,12 +148,10 @@ impl fmt::Display for NotAHandler {
                     "the component exports neither `wasi:http/incoming-handler@0.2.x` nor `wasi:http/handler@0.3.x`, \
                      so it is no HTTP handler: "
                 )?;
-                match exports.split_at_checked(NAMED) {
-                    _ if exports.is_empty() => write!(f, "it exports nothing"),
-                    Some((first, rest)) if !rest.is_empty() => {
-                        write!(f, "it exports `{}` and {} more", first.join("`, `"), rest.len())
-                    }
-                    _ => write!(f, "it exports `{}`", exports.join("`, `")),
+                if exports.is_empty() {
+                    write!(f, "it exports nothing")
+                } else {
+                    write!(f, "it exports {}", some_of(exports))
                 }
             }
         }

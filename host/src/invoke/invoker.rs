@@ -11,10 +11,11 @@ use http::{Request, Response};
 use super::chain::Chain;
 use super::exports::Wasi;
 use super::guest::Guest;
-use super::memory::Memory;
-use super::meter::{Meter, Metered};
+use super::memory::{Budget, Memory};
+use super::meter::{Meter, Metered, Overrun};
 use super::next::Next;
-use super::sandbox::{Component, Sandbox};
+use super::sandbox::{Linked, Sandbox};
+use super::trial::TrialError;
 use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, call_p2, call_p3, outcome};
@@ -97,14 +98,45 @@ impl Invoker {
         let guest = Guest::new(chain.callable, chain.limits, chain.meter.clone(), memory, next);
         let mut store = guest.into_store(sandbox.engine());
         let called = match &component {
-            Component::P2(component) => call_p2::call(&mut store, component, request, chain.limits).await,
+            Linked::P2(component) => call_p2::call(&mut store, component, request, chain.limits).await,
             // On the heap, for it is large, and every call would have room for it.
-            Component::P3(component) => Box::pin(call_p3::call(&mut store, component, request, chain.limits)).await,
+            Linked::P3(component) => Box::pin(call_p3::call(&mut store, component, request, chain.limits)).await,
         };
         match called {
             Ok(response) => Ok(response?),
             Err(error) => Err(outcome::error(&error, store.data().memory(), chain.limits)),
         }
+    }
+
+    /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them.
+    pub(super) async fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
+        let not_now = |error: CallError| TrialError::NotNow(error.to_string());
+        let _slots = self.take_slots(callable.chain.len()).map_err(not_now)?;
+        let _ongoing = self.watch.begin_call();
+        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
+        let budget = Arc::new(Budget::new(limits.max_memory));
+        let mut stores = Vec::new();
+        for link in &callable.chain {
+            let sandbox = self.sandbox(link.artifact.wasi()).map_err(not_now)?;
+            let engine = sandbox.engine();
+            let loaded = sandbox.load(&link.artifact).map_err(|error| TrialError::of_load(&error))?;
+            let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
+            let memory = Memory::new(budget.clone());
+            let mut store = Guest::new(callable, limits, meter.clone(), memory, None).into_store(engine);
+            let ended = {
+                let instance = pin!(component.instantiate(&mut store));
+                tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
+            };
+            match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
+                Ok(Ok(())) => stores.push(store),
+                Err(overrun) | Ok(Err((Some(overrun), _))) => return Err(TrialError::of_overrun(overrun, limits)),
+                Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
+                    return Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)));
+                }
+                Ok(Err((None, error))) => return Err(TrialError::of_link(&error, engine, &loaded)),
+            }
+        }
+        Ok(())
     }
 
     fn sandbox(&self, wasi: Wasi) -> Result<&Sandbox, CallError> {

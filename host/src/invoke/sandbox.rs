@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::{p2, p3};
 
 use super::artifact::Artifact;
@@ -17,12 +17,12 @@ pub(super) struct Sandbox {
     wasi: Wasi,
     engine: Engine,
     linker: Linker<Guest>,
-    loaded: RefCell<Loaded<Component>>,
+    loaded: RefCell<Loaded<Linked>>,
 }
 
 /// A component that is ready to be instantiated.
 #[derive(Clone)]
-pub(super) enum Component {
+pub(super) enum Linked {
     P2(p2::bindings::ProxyPre<Guest>),
     P3(p3::bindings::ServicePre<Guest>),
 }
@@ -43,18 +43,35 @@ impl Sandbox {
     /// # Errors
     ///
     /// [`CallError::Overload`] where it cannot be loaded.
-    pub(super) fn component(&self, artifact: &Artifact) -> Result<Component, CallError> {
+    pub(super) fn component(&self, artifact: &Artifact) -> Result<Linked, CallError> {
         self.loaded.borrow_mut().get(artifact.digest(), || {
             self.load(artifact)
+                .and_then(|component| self.link(&component))
                 .map_err(|error| CallError::Overload(format!("the component cannot be loaded: {error:#}")))
         })
     }
 
-    fn load(&self, artifact: &Artifact) -> wasmtime::Result<Component> {
-        let linked = self.linker.instantiate_pre(&load::load(&self.engine, artifact)?)?;
+    /// Maps its code.
+    pub(super) fn load(&self, artifact: &Artifact) -> wasmtime::Result<Component> {
+        load::load(&self.engine, artifact)
+    }
+
+    /// Finds what it imports, and what it exports.
+    pub(super) fn link(&self, component: &Component) -> wasmtime::Result<Linked> {
+        let linked = self.linker.instantiate_pre(component)?;
         Ok(match self.wasi {
-            Wasi::P2 => Component::P2(p2::bindings::ProxyPre::new(linked)?),
-            Wasi::P3 => Component::P3(p3::bindings::ServicePre::new(linked)?),
+            Wasi::P2 => Linked::P2(p2::bindings::ProxyPre::new(linked)?),
+            Wasi::P3 => Linked::P3(p3::bindings::ServicePre::new(linked)?),
         })
+    }
+}
+
+impl Linked {
+    /// Makes an instance of it, which does nothing.
+    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        match self {
+            Self::P2(component) => component.instantiate_async(store).await.map(|_| ()),
+            Self::P3(component) => component.instantiate_async(store).await.map(|_| ()),
+        }
     }
 }
