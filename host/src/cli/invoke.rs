@@ -50,7 +50,7 @@ const MAX_LOG: u64 = 64 << 10;
 /// the call failed (trap, deadline, no response) and 2 where the arguments are wrong.
 #[derive(Args, Debug)]
 pub(super) struct Invoke {
-    /// The component: a file with an export `wasi:http/incoming-handler@0.2.x`.
+    /// The component: a file with an export `wasi:http/incoming-handler@0.2.x` or `wasi:http/handler@0.3.x`.
     component: PathBuf,
     /// What the record becomes, for instance `POST /orders/{id}`: `{id}` is the record header of that name.
     #[arg(long, value_name = "METHOD PATH", default_value = "POST /", value_parser = operation)]

@@ -1,4 +1,4 @@
-//! What a guest finds around it: all of WASI 0.2, every capability off.
+//! What a guest finds around it: all of WASI, every capability off.
 
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
-use super::Callable;
+use super::exports::Wasi;
 use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
 use super::next::Next;
+use super::{Callable, wrapped};
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
 /// little memory of its own (header lists most), which no other limit sees.
@@ -37,6 +38,9 @@ const RANDOM_BYTES: u64 = 1 << 20;
 const BODY_CHUNKS: usize = 7;
 const BODY_CHUNK_BYTES: usize = 16 << 10;
 
+/// The same in WASI 0.3, where two chunks are buffered at most.
+const P3_BODY_CHUNK_BYTES: usize = 64 << 10;
+
 /// A store's data: the state of one component in one call.
 pub(super) struct Guest {
     wasi: WasiCtx,
@@ -48,11 +52,17 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// The linker that all components of an engine are linked with.
-    pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Self>> {
+    /// The linker that all components of an engine are linked with. Those of WASI 0.3 find both versions: the standard
+    /// libraries of their languages may well stand on WASI 0.2.
+    pub(super) fn linker(engine: &Engine, wasi: Wasi) -> wasmtime::Result<Linker<Self>> {
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        if wasi == Wasi::P3 {
+            wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+            wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+            wrapped::add_to_linker(&mut linker)?;
+        }
         Ok(linker)
     }
 
@@ -161,6 +171,10 @@ impl WasiHttpHooks for Hooks {
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        P3_BODY_CHUNK_BYTES
     }
 }
 

@@ -5,9 +5,11 @@
 //! dropped, counted, and reported now and then in one line.
 
 use std::fmt::Write as _;
-use std::mem;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
@@ -188,9 +190,25 @@ impl StdoutStream for GuestLog {
         Box::new(self.clone())
     }
 
-    /// Only WASI 0.3 and previews before 0.2 ask for this one.
+    /// WASI 0.3 asks for this one.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink())
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for GuestLog {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
+        self.0.write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

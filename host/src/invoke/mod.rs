@@ -18,6 +18,7 @@ mod artifact;
 mod body;
 mod cache;
 mod call_p2;
+mod call_p3;
 mod chain;
 mod compiler;
 mod engine;
@@ -32,9 +33,11 @@ mod memory;
 mod meter;
 mod next;
 mod outcome;
+mod sandbox;
 mod trial;
 mod waits;
 mod watchdog;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +52,7 @@ use crate::config::Secret;
 pub use artifact::Artifact;
 pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
-pub use exports::{NotAHandler, check};
+pub use exports::{Interface, NotAHandler, Wasi, check};
 pub use guest_log::LogBudget;
 pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
