@@ -135,15 +135,18 @@ class Client:
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
-        return {partition: offset for partition, (offset, _) in self.commits(group, topic).items()}
+        known = {position.partition: max(position.offset, 0) for position in self._positions(group, topic)}
+        return {partition: known.get(partition, 0) for partition in self.partitions(topic)}
 
     def commits(self, group, topic):
         """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none."""
-        asked = [ConsumerGroupTopicPartitions(group)]
-        answer = self.admin.list_consumer_group_offsets(asked)[group].result(PATIENCE)
         known = {position.partition: (max(position.offset, 0), position.metadata)
-                 for position in answer.topic_partitions if position.topic == topic}
+                 for position in self._positions(group, topic)}
         return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
+
+    def _positions(self, group, topic):
+        answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
+        return [position for position in answer.topic_partitions if position.topic == topic]
 
 
 class Log:
@@ -180,10 +183,21 @@ class Log:
     def all(self):
         """Everything up to the end that the topic has now."""
         for partition in self._next:
-            _, end = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), PATIENCE)
+            end = self._end(partition)
             while self._next[partition] < end:
                 self._take(0.1)
         return list(self.records)
+
+    def _end(self, partition):
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), PATIENCE)[1]
+            except KafkaException as error:
+                # A broker that was away may know of no leader yet.
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.1)
 
     def close(self):
         self._consumer.close()
