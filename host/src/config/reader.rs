@@ -160,6 +160,30 @@ impl<'a> Section<'a> {
         Some(Located { value: number?, place })
     }
 
+    /// A number from 0 to 1, with a fraction or without.
+    pub(crate) fn share(&mut self, key: &'static str) -> Option<Located<f64>> {
+        let Located { value, place } = self.scalar(key)?;
+        let wanted = "a number above 0 and up to 1, such as 0.9";
+        let (shown, number): (String, Option<f64>) = match value {
+            Raw::Environment(text) => {
+                let text = text.unwrap_or_default();
+                (format!("\"{text}\""), text.parse().ok())
+            }
+            Raw::File(DeValue::Float(number)) => (number.to_string(), number.as_str().replace('_', "").parse().ok()),
+            Raw::File(DeValue::Integer(number)) => (number.to_string(), number.to_string().parse().ok()),
+            Raw::File(other) => {
+                self.wrong_type(key, other, &place, wanted);
+                return None;
+            }
+        };
+        let number = number.filter(|number| *number > 0.0 && *number <= 1.0);
+        if number.is_none() {
+            let message = format!("`{}` is {shown}", self.path(key));
+            self.report(&place, Code::InvalidValue, message, format!("write {wanted}"));
+        }
+        Some(Located { value: number?, place })
+    }
+
     /// `true` or `false`.
     pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let Located { value, place } = self.scalar(key)?;
