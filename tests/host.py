@@ -46,6 +46,7 @@ class Host:
         self.configure(**sections)
 
     def configure(self, kafka=None, tenant=None, **sections):
+        self.delivery = (kafka or {}).get("delivery", "at-least-once")
         self.config = self.folder / "callgate.toml"
         self.config.write_text(toml({
             "kafka": {"bootstrap_servers": self.kafka.bootstrap, **(kafka or {})},

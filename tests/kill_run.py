@@ -78,10 +78,12 @@ records sent                                    {summary.sent:8}
 without the reply or dead letter they must have {len(summary.lost):8}
 ends that should not be                         {len(summary.strange):8}
 ends that came once more                        {summary.repeated:8}
-of these, below what a commit had covered       {len(summary.beyond):8}""")
-    for fault, ended in zip(ledger.faults, ledger.uncommitted_at_faults()):
-        print(f"  kill at {fault.ends:7} ends: {ended:5} of them above the committed offset")
-    return 1 if summary.lost or summary.strange or summary.beyond else 0
+of these, explained by no fault                 {len(summary.beyond):8}""")
+    for number, ended in enumerate(ledger.checker.faults, 1):
+        print(f"  kill {number}: {ended:5} ends were there that no commit had covered")
+    findings = list(summary.findings())
+    print(*findings, sep="\n")
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

@@ -100,9 +100,10 @@ class Client:
                        record.get("value", b""), list(record.get("headers", ())))
                 for message, record in zip(acknowledged, records)]
 
-    def log(self, topic):
+    def log(self, topic, read=Record.of):
+        """A topic's log; `read` makes of each message what is kept of it, and is the same each time."""
         if topic not in self._logs:
-            self._logs[topic] = Log(self, topic)
+            self._logs[topic] = Log(self, topic, read)
         return self._logs[topic]
 
     def close_logs(self):
@@ -140,9 +141,11 @@ class Client:
 class Log:
     """All that a topic holds, read as it grows; what was not committed in a transaction is not seen."""
 
-    def __init__(self, client, topic):
+    def __init__(self, client, topic, read):
         self.topic = topic
         self.records = []
+        self._read = read
+        self._told = 0
         self._next = dict.fromkeys(client.partitions(topic), 0)
         self._consumer = client.consumer()
         self._consumer.assign([TopicPartition(topic, partition, 0) for partition in self._next])
@@ -176,6 +179,12 @@ class Log:
                 self._take(0.1)
         return list(self.records)
 
+    def new(self):
+        """What has come since the last time, up to the end that the topic has now."""
+        self.all()
+        told, self._told = self._told, len(self.records)
+        return self.records[told:]
+
     def close(self):
         self._consumer.close()
 
@@ -186,7 +195,7 @@ class Log:
             error = message.error()
             if error is None:
                 self._next[message.partition()] = message.offset() + 1
-                self.records.append(Record.of(message))
+                self.records.append(self._read(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 # Where the last thing in a partition is a transaction's marker, only this tells that it was passed.
                 self._next[message.partition()] = message.offset()

@@ -14,6 +14,7 @@ use callgate_core::record::Record;
 use tokio::sync::Notify;
 
 use crate::broker::{TopicPartition, Wake};
+use crate::planted;
 
 /// Ends that are worth waking the feeding thread for, where it was full. It looks now and then without being woken, too.
 const ENDS_A_WAKE: usize = 256;
@@ -192,7 +193,8 @@ impl Partition {
         }
         let key = record.key.clone();
         let held = Held { record, ticket, size };
-        Ok(state.lanes.admit(self.ordering, key.as_ref(), held, size))
+        let ordering = if planted::fault("wrong-lane") { Ordering::Unordered } else { self.ordering };
+        Ok(state.lanes.admit(ordering, key.as_ref(), held, size))
     }
 
     /// The lane's next record; `None` ends the lane.
@@ -225,8 +227,24 @@ impl Partition {
         let mut state = self.state();
         (state.offsets.dirty() || state.commit_anyway).then(|| {
             state.sequence += 1;
-            state.offsets.snapshot(self.topic_id, state.sequence)
+            let commit = state.offsets.snapshot(self.topic_id, state.sequence);
+            self.with_planted_fault(commit, &state)
         })
+    }
+
+    /// The commit, unless a fault is planted.
+    fn with_planted_fault(&self, mut commit: Commit, state: &State) -> Commit {
+        if planted::fault("commit-what-was-taken-in") {
+            commit.offset += state.offsets.in_flight() as i64;
+        }
+        if planted::fault("end-twice") && state.offsets.in_flight() > 0 {
+            commit.offset += 1;
+        }
+        if planted::fault("lose-metadata") {
+            commit.metadata.clear();
+        }
+        commit.metadata = planted::outdated("outdated-metadata", &self.at.to_string(), commit.metadata);
+        commit
     }
 
     /// Whether the topic's id is known, and another one than this.

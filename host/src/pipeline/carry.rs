@@ -19,6 +19,7 @@ use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
 use crate::invoke::CallError;
+use crate::planted;
 use crate::settle;
 
 /// Between attempts to find room for a call.
@@ -68,11 +69,19 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Err(CallError::Failed(failure)) => Err(failure),
             Ok(response) => check(&response).map(|steering| (response, steering)),
         };
-        unit.attempts += 1;
+        unit.attempts += 1 + u32::from(planted::fault("attempts-off-by-one"));
+        if planted::fault("swallow-trap") && matches!(&outcome, Err(failure) if failure.reason == Reason::Trap) {
+            return settlement.done(unit).await;
+        }
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
+                if planted::fault("retry-loses-place")
+                    && let Some(next) = job.partition.next(&job.lane)
+                {
+                    Box::pin(carry(worker, job, next)).await;
+                }
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
                 let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return };
@@ -152,7 +161,11 @@ async fn settle(
 ) {
     let replied = |unit: &RecordUnit| {
         let (Some(address), Ok((response, steering))) = (&unit.address, &outcome) else { return None };
-        Some(reply(&unit.record, address, response, steering, &unit.bound.handler.tenant.reply, unit.span))
+        let mut reply = reply(&unit.record, address, response, steering, &unit.bound.handler.tenant.reply, unit.span);
+        if planted::fault("no-hops") {
+            reply.headers.retain(|header| &*header.name != b"x-callgate-hops");
+        }
+        Some(reply)
     };
     match end {
         Disposition::Reply => match replied(&unit) {
