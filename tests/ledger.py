@@ -113,9 +113,9 @@ class Ledger:
         # Whoever samples commits reads as well, on a thread of its own.
         self.lock = threading.RLock()
 
-    def send(self, count, **headers):
+    def send(self, count, kinds=KINDS, **headers):
         first = len(self.sent)
-        drawn = self._chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=count)
+        drawn = self._chance.choices(kinds, weights=[kind.share for kind in kinds], k=count)
         keys = [None if self._chance.random() < 0.05 else b"%d" % self._chance.randrange(97) for _ in drawn]
         records = [self._record(number, kind, key, headers)
                    for number, (kind, key) in enumerate(zip(drawn, keys), first)]
@@ -162,6 +162,10 @@ class Ledger:
         """Waits until a commit says of each record that has ended that it has."""
         (host or self.host).until(lambda: self.checker.sample() and not self.uncovered(),
                                   "has not committed all that it ended")
+
+    def lacking(self):
+        """How many records are without the ends that they were to have."""
+        return len(self._missing)
 
     def lacks(self, number):
         """The ends that a record was to have and does not."""
