@@ -9,6 +9,7 @@
 mod assemble;
 mod bound;
 mod carry;
+mod gate;
 mod host;
 mod jobs;
 mod observe;

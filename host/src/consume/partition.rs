@@ -107,6 +107,7 @@ pub struct Partition {
     topic_id: [u8; 16],
     ordering: Ordering,
     state: Mutex<State>,
+    leaving: AtomicBool,
     fenced: AtomicBool,
     fence: Notify,
     stopped: Mutex<Stops>,
@@ -152,6 +153,7 @@ impl Partition {
             topic_id,
             ordering,
             state: Mutex::new(state),
+            leaving: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             fence: Notify::new(),
             stopped: Mutex::default(),
@@ -234,15 +236,16 @@ impl Partition {
 
     /// The commit, unless a fault is planted.
     fn with_planted_fault(&self, mut commit: Commit, state: &State) -> Commit {
-        if planted::fault("commit-what-was-taken-in") {
-            commit.offset += state.offsets.in_flight() as i64;
-        }
-        if planted::fault("end-twice") && state.offsets.in_flight() > 0 {
-            commit.offset += 1;
-        }
-        if planted::fault("lose-metadata") {
+        let in_flight = state.offsets.in_flight();
+        let passed = match in_flight {
+            _ if planted::fault("commit-what-was-taken-in") => in_flight,
+            1.. if planted::fault("end-twice") => 1,
+            _ => 0,
+        };
+        if passed > 0 || planted::fault("lose-metadata") {
             commit.metadata.clear();
         }
+        commit.offset += passed as i64;
         commit.metadata = planted::outdated("outdated-metadata", &self.at.to_string(), commit.metadata);
         commit
     }
@@ -266,8 +269,14 @@ impl Partition {
 
     /// Forgets the records that wait; those being worked on go on. For the time before a revocation.
     pub fn drain(&self) {
+        self.leaving.store(true, Atomic::Release);
         let mut state = self.state();
         state.lanes.clear();
+    }
+
+    /// Whether it is being given up: nothing that only waits should go on waiting.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Atomic::Acquire)
     }
 
     /// How many records are being worked on, their ends not yet durable.

@@ -11,6 +11,7 @@ use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
+use super::gate::Gate;
 use crate::broker::ClientSettings;
 use crate::consume::Bounds;
 use crate::invoke::Callable;
@@ -78,6 +79,8 @@ pub struct Bound {
     // Calls at once: this route's, and its tenant's.
     pub(super) route_slots: Semaphore,
     pub(super) tenant_slots: Arc<Semaphore>,
+    /// The route's circuit breaker, if it has one.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 impl Bound {
@@ -89,6 +92,7 @@ impl Bound {
             limits,
             route_slots: Semaphore::new(route.max_in_flight),
             tenant_slots: tenant_slots.clone(),
+            gate: route.circuit_breaker.map(|policy| Arc::new(Gate::new(policy))),
         }
     }
 }

@@ -14,6 +14,7 @@ use callgate_core::route::WithoutReplyTo;
 use http::Response;
 
 use super::bound::Bound;
+use super::gate;
 use super::jobs::Job;
 use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
@@ -41,6 +42,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         address: None,
         attempts: 0,
         status: None,
+        pass: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
         began: Instant::now(),
     };
@@ -57,6 +59,9 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
 
     let mut pause = FIRST_PAUSE;
     loop {
+        if !gate::pass(job, &mut unit).await {
+            return;
+        }
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
