@@ -12,9 +12,10 @@ sample of the commits, so `watching` takes many.
 
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from committed import Committed
+from confluent_kafka import KafkaException
 
 REPLY, DEAD_LETTER = "reply", "dead letter"
 HOPS = b"1"
@@ -57,6 +58,11 @@ class Checker:
                     self._tell(f"partition {partition}: {error}")
             return True
 
+    def _try_sample(self):
+        with suppress(KafkaException):
+            return self.sample()
+        return False
+
     def _look(self, partition, now):
         before = self._last.get(partition, Committed(0))
         numbers = self._numbers.get(partition, {})
@@ -89,7 +95,8 @@ class Checker:
         def watch():
             try:
                 while not stop.wait(EVERY):
-                    self.sample()
+                    with suppress(KafkaException):  # a broker that is away is not to be judged
+                        self.sample()
             except Exception as error:  # a thread's exception is nobody's: whoever waits for it raises it
                 failed.append(error)
 
@@ -110,13 +117,16 @@ class Checker:
         with self.ledger.lock:
             for partition, numbers in self._numbers.items():
                 last = self._last.get(partition, Committed(0))
-                yield from (number for offset, number in reversed(numbers.items())
-                            if offset >= last.offset and offset not in last.ended)
+                for offset, number in reversed(numbers.items()):
+                    if offset < last.offset:
+                        break
+                    if offset not in last.ended:
+                        yield number
 
     def fault(self):
         """A host was killed, stopped or thrown out just now: what no commit has covered may come once more."""
         with self.ledger.lock:
-            self.sample()
+            self.ledger.host.until(self._try_sample, "cannot be asked for its commits", alive=False)
             uncovered = set(self.uncovered())
             if not self.exactly_once:
                 self._explained.update(uncovered)
@@ -173,6 +183,5 @@ class Checker:
 
     def is_quiet(self):
         """Whether everything is committed, to the last record."""
-        self.sample()
-        return all(self._last.get(partition, Committed(0)).offset == max(numbers) + 1
+        return self._try_sample() and all(self._last.get(partition, Committed(0)).offset == max(numbers) + 1
                    for partition, numbers in self._numbers.items())
