@@ -199,24 +199,36 @@ class Log:
 
     def all(self):
         """Everything up to the end that the topic has now."""
-        for partition in self._next:
-            _, end = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), PATIENCE)
-            while self._next[partition] < end:
-                self._take(0.1)
+        self._catch_up()
         return list(self.records)
 
     def new(self):
         """What has come since the last time, up to the end that the topic has now."""
-        self.all()
+        self._catch_up()
         told, self._told = self._told, len(self.records)
         return self.records[told:]
 
     def close(self):
         self._consumer.close()
 
+    def _catch_up(self):
+        for partition in self._next:
+            end = self._end(partition)
+            while self._next[partition] < end:
+                self._take(0.1)
+
+    def _end(self, partition):
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), 5)[1]
+            except KafkaException:
+                if time.monotonic() > give_up:
+                    raise
+
     def _take(self, seconds):
         # `consume` alone would wait for all thousand of them.
-        first = self._consumer.poll(seconds)
+        first, failed = self._consumer.poll(seconds), None
         for message in [] if first is None else [first, *self._consumer.consume(1000, 0)]:
             error = message.error()
             if error is None:
@@ -225,5 +237,7 @@ class Log:
             elif error.code() == KafkaError._PARTITION_EOF:
                 # Where the last thing in a partition is a transaction's marker, only this tells that it was passed.
                 self._next[message.partition()] = message.offset()
-            else:
-                raise KafkaException(error)
+            elif error.code() not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+                failed = error  # raised when the others of this batch have been taken
+        if failed:
+            raise KafkaException(failed)
