@@ -9,10 +9,13 @@
 mod assemble;
 mod bound;
 mod carry;
+mod executor;
 mod gate;
 mod host;
 mod jobs;
+mod mailbox;
 mod observe;
+mod quota;
 mod unit;
 mod worker;
 

@@ -160,23 +160,26 @@ impl<'a> Section<'a> {
         Some(Located { value: number?, place })
     }
 
-    /// A number from 0 to 1, with a fraction or without.
-    pub(crate) fn share(&mut self, key: &'static str) -> Option<Located<f64>> {
+    /// A number within a range, whole or with a fraction.
+    pub(crate) fn number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<Located<f64>> {
         let Located { value, place } = self.scalar(key)?;
-        let wanted = "a number above 0 and up to 1, such as 0.9";
-        let (shown, number): (String, Option<f64>) = match value {
+        let wanted = format!("a number from {} to {}", range.start(), range.end());
+        let (shown, number) = match value {
             Raw::Environment(text) => {
                 let text = text.unwrap_or_default();
                 (format!("\"{text}\""), text.parse().ok())
             }
-            Raw::File(DeValue::Float(number)) => (number.to_string(), number.as_str().replace('_', "").parse().ok()),
-            Raw::File(DeValue::Integer(number)) => (number.to_string(), number.to_string().parse().ok()),
+            Raw::File(DeValue::Integer(number)) => {
+                let value = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                (number.to_string(), value.map(|value| value as f64))
+            }
+            Raw::File(DeValue::Float(number)) => (number.to_string(), number.as_str().parse().ok()),
             Raw::File(other) => {
-                self.wrong_type(key, other, &place, wanted);
+                self.wrong_type(key, other, &place, &wanted);
                 return None;
             }
         };
-        let number = number.filter(|number| *number > 0.0 && *number <= 1.0);
+        let number = number.filter(|number| range.contains(number));
         if number.is_none() {
             let message = format!("`{}` is {shown}", self.path(key));
             self.report(&place, Code::InvalidValue, message, format!("write {wanted}"));

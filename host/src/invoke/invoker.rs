@@ -18,7 +18,7 @@ use super::loaded::Loaded;
 use super::memory::Memory;
 use super::meter::{Meter, Metered};
 use super::next::Next;
-use super::turns::Turns;
+use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, call_p2, engine, load, outcome};
 
@@ -30,7 +30,7 @@ pub struct Invoker {
     linker: Linker<Guest>,
     loaded: RefCell<Loaded<ProxyPre<Guest>>>,
     watch: Watch,
-    turns: Arc<Turns>,
+    waits: Arc<Waits>,
     slots: usize,
     taken: Cell<usize>,
 }
@@ -51,10 +51,15 @@ impl Invoker {
             linker,
             loaded: RefCell::default(),
             watch,
-            turns: Arc::default(),
+            waits: Arc::default(),
             slots: settings.slots as usize,
             taken: Cell::new(0),
         })
+    }
+
+    /// Where to say how long a call has waited for its turn.
+    pub fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 
     /// Calls a handler with one request, each component of its chain in a fresh instance. The request's URI names scheme,
@@ -80,7 +85,7 @@ impl Invoker {
         for link in &callable.chain {
             self.component(&link.artifact)?;
         }
-        let meter = Arc::new(Meter::start(limits, self.turns.clone()));
+        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let chain = Chain::new(self, callable, limits, meter.clone());
         let call = pin!(chain.call(request));
         // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would

@@ -57,7 +57,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         }
     }
 
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut patience) = (FIRST_PAUSE, Duration::ZERO);
     loop {
         if !gate::pass(job, &mut unit).await {
             return;
@@ -66,9 +66,11 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request).await {
+        let outcome = match worker.call(&unit.bound, request, patience).await {
             Err(CallError::Overload(reason)) => {
                 overloaded(&unit.bound, &reason, &mut pause).await;
+                // So that a call is not ended for want of turns for ever, however many compete.
+                patience = patience * 2 + unit.bound.limits.deadline;
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),

@@ -273,7 +273,7 @@ fn circuit_breaker(section: &mut Section<'_>) -> BreakerPolicy {
     BreakerPolicy {
         min_records: count("min_records").unwrap_or(default.min_records),
         run: count("run"),
-        share: section.share("share").map_or(default.share, |share| share.value),
+        share: section.number("share", 0.01..=1.0).map_or(default.share, |share| share.value),
         window: section.quantity("window", SECOND..=DAY).map_or(default.window, |window| window.value),
         pause: pause(section).unwrap_or(default.pause),
     }
