@@ -12,7 +12,7 @@ mod settings;
 mod wake;
 
 pub use consumer::{
-    Assigned, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
+    Assigned, Closing, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
 };
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;

@@ -14,10 +14,10 @@ mod poller;
 mod status;
 mod watch;
 
-pub use group::{Group, GroupSettings};
+pub use group::{Group, GroupHandle, GroupSettings, Intent};
 pub use opening::FirstStart;
 pub use partition::{Bounds, Held, Partition, Place};
-pub use poller::Poller;
+pub use poller::{Poller, Pollers};
 pub use status::{GroupSnapshot, GroupStatus};
 
 use std::sync::Arc;

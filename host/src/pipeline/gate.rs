@@ -39,7 +39,7 @@ impl Gate {
                 target: "callgate::pipeline", code = "run.route-paused", handler = %bound.handler,
                 operation = %bound.route.operation, dead_letters = dead, of,
                 "a route is paused by its circuit breaker: nearly all its records become dead letters. They wait from now on; \
-                 deploy a version that is mended"
+                 deploy a version that is mended, or let it go on with SIGHUP"
             ),
             Some(Change::Closed) => tracing::info!(
                 target: "callgate::pipeline", handler = %bound.handler, operation = %bound.route.operation,
@@ -48,11 +48,17 @@ impl Gate {
             None => {}
         }
     }
+
+    /// Lets records pass: an operator says so.
+    pub(super) fn open(&self) {
+        self.breaker().close();
+    }
 }
 
-/// Waits until the handler may be called for the record, on the version that is current then. `false`: there is none any
-/// more, or the partition is being given up.
-pub(super) async fn pass(job: &Job, unit: &mut RecordUnit) -> bool {
+/// Waits until the handler may be called for the record, on the version that is current then. Returns whether that is
+/// another one than before; `None`: there is none any more, or the partition is being given up.
+pub(super) async fn pass(job: &Job, unit: &mut RecordUnit) -> Option<bool> {
+    let mut other_version = false;
     let mut waited = false;
     while let Some(gate) = unit.bound.gate.clone() {
         // A pass is one of the version that gave it.
@@ -69,15 +75,14 @@ pub(super) async fn pass(job: &Job, unit: &mut RecordUnit) -> bool {
             }
         }
         if job.partition.is_leaving() {
-            return false;
+            return None;
         }
-        match job.routes.get(&unit.record.coordinate.topic) {
-            Some(bound) => unit.bound = bound,
-            None => return false,
-        }
+        let bound = job.routes.get(&unit.record.coordinate.topic)?;
+        other_version |= !Arc::ptr_eq(&unit.bound.handler, &bound.handler);
+        unit.bound = bound;
     }
     if waited {
         job.partition.go_on();
     }
-    true
+    Some(other_version)
 }
