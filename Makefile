@@ -5,6 +5,7 @@ PYTHON := $(VENV)/bin/python
 RECORDS := 100000
 KILLS := 10
 MINUTES := 30
+DELIVERY := at-least-once
 REPEATS := 3
 ONLY :=
 
@@ -53,7 +54,7 @@ whole-way: build with-faults guests $(VENV) ## records in, replies and dead lett
 	$(PYTHON) -m pytest -c tests/pytest.ini tests/whole_way $(ONLY)
 
 kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and a count of what came of them
-	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS)
+	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS) --delivery $(DELIVERY)
 
 soak: build guests $(VENV) ## two hosts on three brokers, faults all the time: MINUTES=30 DELIVERY=exactly-once ORDERING=key SEED=1
 	$(PYTHON) tests/soak.py --minutes $(MINUTES) $(if $(DELIVERY),--delivery $(DELIVERY)) \

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Many records, and a host that is killed again and again: no record may be without its reply or dead letter.
+"""Many records, and a host that is killed again and again: no record may be without its reply or dead letter, and with
+exactly-once none may have one twice.
 
-    make kill-run RECORDS=100000 KILLS=10
+    make kill-run RECORDS=100000 KILLS=10 DELIVERY=exactly-once
 """
 
 import argparse
@@ -26,16 +27,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--delivery", choices=["at-least-once", "exactly-once"], default="at-least-once")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="for the same moments again")
     options = parser.parse_args()
-    print(f"{options.records} records, {options.kills} kills, --seed {options.seed}", flush=True)
+    print(f"{options.records} records, {options.kills} kills, {options.delivery}, --seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder, a_broker(folder) as kafka:
-        host = Host(folder, kafka, "kill-run", {"kafka": QUICK_TAKEOVER})
+        host = Host(folder, kafka, "kill-run", {"kafka": {**QUICK_TAKEOVER, **delivery(options.delivery)}})
         host.handler("work", partitions=PARTITIONS, **ROUTE)
         try:
             return report(run(host, options))
         finally:
             host.discard()
+
+
+def delivery(word):
+    """A host that keeps its name ends what it left open when it was killed; nobody waits for a timeout."""
+    return {"delivery": word, **({"instance_id": "kill-run"} if word == "exactly-once" else {})}
 
 
 @contextmanager

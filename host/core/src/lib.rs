@@ -6,8 +6,9 @@
 //! promise of the product can be tested in microseconds, and by properties.
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
-//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
-//! and [`trace`] its trace; [`breaker`] keeps a route from failing at everything.
+//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`]
+//! and [`metadata`] keep its place while it is on its way, and [`trace`] its trace; [`transaction`] judges what could not
+//! be written together; [`breaker`] keeps a route from failing at everything.
 
 pub mod breaker;
 pub mod chain;
@@ -31,6 +32,7 @@ pub mod response;
 pub mod retry;
 pub mod route;
 pub mod trace;
+pub mod transaction;
 
 #[cfg(test)]
 mod testing;

@@ -15,6 +15,7 @@ use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::deploy::ComponentFile;
 use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Trial};
+use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -43,6 +44,10 @@ pub fn host(operator: &Operator) -> HostSettings {
         memory: usize::try_from(total).unwrap_or(usize::MAX),
         invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
+        guarantee: match operator.kafka.delivery {
+            config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
+            config::Delivery::ExactlyOnce => Guarantee::ExactlyOnce { instance: operator.kafka.instance_id.clone() },
+        },
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,

@@ -14,6 +14,7 @@ use super::observe::Observer;
 use super::worker::{self, Worker};
 use crate::consume::{FirstStart, GroupStatus, Pollers};
 use crate::invoke::{self, Invoker, Watchdog};
+use crate::settle::Guarantee;
 
 /// Between attempts to make clients that the Kafka client has refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
@@ -33,6 +34,8 @@ pub struct HostSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// How sure it is that nothing is repeated.
+    pub guarantee: Guarantee,
 }
 
 /// See the module.
@@ -117,7 +120,7 @@ impl Host {
             return false;
         }
         if !self.tenants.contains_key(name) {
-            match Clients::new(&handlers[0].tenant) {
+            match Clients::new(&handlers[0].tenant, &self.settings.guarantee) {
                 Ok(clients) => {
                     self.tenants.insert(name.clone(), clients);
                 }
