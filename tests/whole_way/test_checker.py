@@ -26,8 +26,8 @@ def a_ledger(new_host):
     assert WITH_FAULTS.exists(), "build it: cargo build -p callgate --features planted-faults --bin callgate-with-faults"
     hosts = []
 
-    def make(fault, ordering="partition", dead_letters=None, **route):
-        host = new_host(kafka=QUICK_TAKEOVER, tenant={"create_dead_letter_topic": False})
+    def make(fault, ordering="partition", dead_letters=None, delivery="at-least-once", **route):
+        host = new_host(kafka={**QUICK_TAKEOVER, "delivery": delivery}, tenant={"create_dead_letter_topic": False})
         host.executable = str(WITH_FAULTS)
         host.environment = {"CALLGATE_PLANTED_FAULT": fault}
         topic = host.handler("work", partitions=PARTITIONS, ordering=ordering, max_in_flight=16, **{**ROUTE, **route})
@@ -69,6 +69,15 @@ def quiet(a_ledger, fault, patience):
         return ledger, quietness(ledger, patience)
 
 
+def quiet_exactly_once(a_ledger, fault, patience):
+    """The same, in transactions."""
+    ledger = a_ledger(fault, delivery="exactly-once")
+    with ledger.checker.watching():
+        ledger.host.start()
+        ledger.send(RECORDS, kinds=[*KINDS, SLOW], ms=100)
+        return ledger, quietness(ledger, patience)
+
+
 def killed_while_one_waits(a_ledger, fault, patience):
     """Killed when all have ended but one, which waits for its next attempt: nothing else may come again."""
     ledger = a_ledger(fault, ordering="key", retry={"attempts": 2, "backoff": "1h", "max_backoff": "1h"})
@@ -96,11 +105,24 @@ def handed_over(a_ledger, fault, patience):
     with ledger.checker.watching():
         ledger.host.start()
         ledger.send(8, kinds=[SLOW], ms=10_000)
-        until(lambda: "callgate_records_held" in ledger.host.get("/metrics")[1] and held(ledger.host) == 8, patience)
+        until(lambda: held(ledger.host) == 8, patience)
         ledger.checker.fault()
         ledger.host.twin().start()
         ledger.send(RECORDS // 4)
         return ledger, quietness(ledger, patience + 20)
+
+
+def handed_over_exactly_once(a_ledger, fault, patience):
+    """A sound host takes half of the partitions, in the middle of a transaction."""
+    ledger = a_ledger(fault, delivery="exactly-once")
+    with ledger.checker.watching():
+        ledger.host.start()
+        ledger.send(RECORDS // 4)
+        until(lambda: held(ledger.host) > 0, patience)
+        twin = ledger.host.twin()
+        twin.environment = {**twin.environment, "CALLGATE_PLANTED_FAULT": "none"}
+        twin.start()
+        return ledger, quietness(ledger, patience + 40)
 
 
 def held(host):
@@ -138,6 +160,8 @@ PLANTED = {
     "ignore-metadata": (killed_while_one_waits, "I2"),
     "skip-first": (killed_while_one_waits, "I1"),
     "no-fence": (handed_over, "I1"),
+    "offsets-outside-of-transaction": (quiet_exactly_once, "I4"),
+    "commit-after-revoke": (handed_over_exactly_once, "I2"),
     "ignore-failed-dead-letter": (unwritable_dead_letters, "I1"),
     "never-resume": (unwritable_dead_letters, "I4"),
 }
@@ -152,7 +176,8 @@ def test_a_planted_fault_is_found(a_ledger, fault):
     assert any(finding.startswith(invariant) for finding in found), f"found instead: {found}"
 
 
-@pytest.mark.parametrize("scenario", [quiet, killed_while_one_waits, handed_over, unwritable_dead_letters])
+@pytest.mark.parametrize("scenario", [quiet, quiet_exactly_once, killed_while_one_waits, handed_over,
+                                      handed_over_exactly_once, unwritable_dead_letters])
 def test_without_a_fault_nothing_is_found(a_ledger, scenario):
     ledger, found = scenario(a_ledger, "none", PATIENCE)
     assert not [*found, *ledger.summary().findings()]
