@@ -210,6 +210,7 @@ fn route() -> Route {
         max_in_flight: 32,
         deadline: LIMITS.deadline,
         retry: RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) },
+        circuit_breaker: None,
     }
 }
 

@@ -8,8 +8,9 @@
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
 //! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`]
 //! and [`metadata`] keep its place while it is on its way, and [`trace`] its trace; [`transaction`] judges what could not
-//! be written together.
+//! be written together; [`breaker`] keeps a route from failing at everything.
 
+pub mod breaker;
 pub mod chain;
 mod cloudevents;
 pub mod dead_letter;

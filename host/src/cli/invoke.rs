@@ -161,6 +161,7 @@ impl Invoke {
             max_in_flight: 1,
             deadline: CALL_LIMITS.deadline,
             retry: ONE_CALL,
+            circuit_breaker: None,
         })
     }
 

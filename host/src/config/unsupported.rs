@@ -23,11 +23,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         Written::Key,
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
-    (
-        "routes.circuit_breaker",
-        Written::Key,
-        "remove the key: a route is never paused by the share of its dead letters",
-    ),
     ("routes.instances", Written::Text("reuse"), "use \"fresh\": each record gets an instance of its own"),
     ("routes.instances", Written::Table, "use \"fresh\": each record gets an instance of its own"),
 ];

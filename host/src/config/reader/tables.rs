@@ -15,6 +15,22 @@ impl<'a> Section<'a> {
         read_whole(self.child(key, key, table, place), read)
     }
 
+    /// The same, where `false` stands for having none: then it is `None`.
+    pub(crate) fn within_unless_false<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> Option<T> {
+        match self.entry(key) {
+            Some((_, value)) if value.get_ref().as_bool() == Some(false) => None,
+            Some((place, value)) if !value.get_ref().is_table() => {
+                self.wrong_type(key, value.get_ref(), &place, "a table, or false");
+                None
+            }
+            _ => Some(self.within(key, read)),
+        }
+    }
+
     /// A table of tables under free names; with each goes whether it is sound: no fault was found in it.
     pub(crate) fn named<T>(
         &mut self,
