@@ -7,8 +7,9 @@
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
 //! [`retry`], [`reply`], [`dead_letter`]; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
-//! and [`trace`] its trace.
+//! and [`trace`] its trace. [`origin`] and [`address`] say whom a handler may call meanwhile.
 
+pub mod address;
 mod cloudevents;
 pub mod dead_letter;
 pub mod disposition;
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod metadata;
 pub mod offsets;
 pub mod order;
+pub mod origin;
 mod percent;
 pub mod record;
 pub mod reply;

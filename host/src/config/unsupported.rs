@@ -22,7 +22,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         "use \"at-least-once\" and let readers of replies drop repeats by their correlation id",
     ),
     ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
-    ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (
         "max_next_calls",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_core::limits::CallLimits;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -16,6 +16,7 @@ use super::Callable;
 use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
+use super::outbound::{Sending, TraceHeaders};
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
 /// little memory of its own (header lists most), which no other limit sees.
@@ -54,10 +55,11 @@ impl Guest {
         Ok(linker)
     }
 
-    /// A store for one call, with all its limits.
+    /// A store for one call, with all its limits. What it asks of others belongs to the trace of its request.
     pub(super) fn store(
         engine: &Engine,
         callable: &Arc<Callable>,
+        request: &HeaderMap,
         limits: &CallLimits,
         meter: Arc<Meter>,
     ) -> Store<Self> {
@@ -65,8 +67,10 @@ impl Guest {
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
+        let trace = if callable.outbound.is_open() { TraceHeaders::of(request) } else { TraceHeaders::default() };
+        let hooks = Hooks { callable: callable.clone(), trace };
         let guest =
-            Self { wasi: wasi(callable), http, table, hooks: Hooks, memory: Memory::new(limits.max_memory), meter };
+            Self { wasi: wasi(callable), http, table, hooks, memory: Memory::new(limits.max_memory), meter };
 
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
@@ -119,8 +123,11 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Outgoing requests are refused: no tenant has outbound hosts.
-struct Hooks;
+/// What an outgoing request needs to know of its call.
+struct Hooks {
+    callable: Arc<Callable>,
+    trace: TraceHeaders,
+}
 
 impl WasiHttpHooks for Hooks {
     // The default allocates for every header.
@@ -130,15 +137,11 @@ impl WasiHttpHooks for Hooks {
 
     fn send_request(
         &mut self,
-        _request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>,
-            > + Send,
-    > {
-        Box::new(async { Err(Error::HttpRequestDenied) })
+    ) -> Sending {
+        self.callable.outbound.send(&self.callable.handler, request, options, &self.trace)
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {

@@ -88,7 +88,7 @@ impl Invoker {
         let _ongoing = self.watch.begin_call();
         let component = self.component(&callable.artifact)?;
         let meter = Arc::new(Meter::start(limits, self.turns.clone()));
-        let mut store = Guest::store(&self.engine, callable, limits, meter.clone());
+        let mut store = Guest::store(&self.engine, callable, request.headers(), limits, meter.clone());
         let outparam = Outparam::default();
         let mut response = Collector::new(outparam.clone(), limits);
 

@@ -26,6 +26,7 @@ mod invoker;
 mod load;
 mod memory;
 mod meter;
+mod outbound;
 mod outcome;
 mod turns;
 mod watchdog;
@@ -46,6 +47,7 @@ pub use compiler::{CompileError, Compiler};
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
+pub use outbound::{Network, Outbound, OutboundCount, OutboundLimits};
 pub use watchdog::Watchdog;
 
 /// What the room needs to know beforehand.
@@ -72,6 +74,8 @@ pub struct Callable {
     pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
+    /// Whom it may call; shared by all handlers of the tenant.
+    pub outbound: Arc<Outbound>,
 }
 
 /// Why a call gave no response.
