@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use callgate::config::Secret;
-use callgate::invoke::{self, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
+use callgate::invoke::{self, Callable, Compiler, Invoker, Link, LogBudget, Outbound, Settings, Watchdog};
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::order::Ordering;
 use callgate_core::record::{Coordinate, Header, Record, Timestamp, TimestampKind};
@@ -37,6 +37,7 @@ const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(5),
     max_cpu: Duration::from_secs(1),
     max_memory: 64 << 20,
+    max_request_body: 4 << 20,
     max_response_body: 4 << 20,
     max_headers: 256,
     max_header_bytes: 64 << 10,
@@ -89,9 +90,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let callable = Arc::new(Callable {
         tenant: "bench".into(),
         handler: "coffee".into(),
-        artifact,
+        chain: vec![Link { name: "coffee".into(), artifact }],
+        max_next_calls: 0,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("info"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
     });
     let watchdog = Watchdog::start()?;
 

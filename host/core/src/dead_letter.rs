@@ -45,7 +45,8 @@ pub struct DeadLetterContext<'a> {
     pub tenant: &'a str,
     /// The handler's name.
     pub handler: &'a str,
-    /// The component's digest, `sha256:` and 64 hexadecimal digits.
+    /// The handler's own component: `sha256:` and 64 hexadecimal digits. A failure that names another one stands for
+    /// itself.
     pub digest: &'a str,
     /// The calls that were made; 0 where the handler never saw the record.
     pub attempts: u32,

@@ -1,6 +1,7 @@
 //! Why a record did not get the answer it asked for: stage, reason, and a sentence for a person.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The room in which a record failed, as the dead letter's `x-callgate-dlt-stage` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,12 +107,14 @@ pub struct Failure {
     pub status: Option<u16>,
     /// The kind of trap and its WebAssembly backtrace, where the guest trapped.
     pub trap: Option<String>,
+    /// The digest of the component that failed, where the call was of several.
+    pub component: Option<Arc<str>>,
 }
 
 impl Failure {
     /// A failure that is neither a response nor a trap.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), status: None, trap: None }
+        Self { reason, message: message.into(), status: None, trap: None, component: None }
     }
 }
 

@@ -6,16 +6,19 @@
 //! promise of the product can be tested in microseconds, and by properties.
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
-//! [`retry`], [`reply`], [`dead_letter`]; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
-//! and [`trace`] its trace. [`origin`] and [`address`] say whom a handler may call meanwhile.
+//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler, [`origin`] and
+//! [`address`] say whom they may call besides; [`order`], [`offsets`] and [`metadata`] keep a record's place while it is on
+//! its way, and [`trace`] its trace.
 
 pub mod address;
+pub mod chain;
 mod cloudevents;
 pub mod dead_letter;
 pub mod disposition;
 mod encoded;
 pub mod failure;
 mod field;
+mod incomplete;
 pub mod limits;
 pub mod metadata;
 pub mod offsets;

@@ -22,6 +22,8 @@ pub struct CallLimits {
     pub max_cpu: Duration,
     /// Bytes of linear memory, all memories of all components of the call together.
     pub max_memory: usize,
+    /// Bytes of the body of a request from one component to the next.
+    pub max_request_body: usize,
     /// Bytes of the response's body.
     pub max_response_body: usize,
     /// Headers of the response, repeats counted.

@@ -12,11 +12,10 @@ use std::sync::Arc;
 
 use http::Uri;
 
+use crate::chain::names_next;
+
 #[cfg(test)]
 mod tests;
-
-/// The host by which middleware calls on: no origin, since it is nowhere in the network.
-pub const NEXT: &str = "next.callgate.internal";
 
 /// Bytes of a name, and of one of its labels, that DNS takes.
 const NAME_BYTES: usize = 253;
@@ -207,7 +206,7 @@ impl Host {
         if name.len() > NAME_BYTES || !name.split('.').all(is_label) {
             return no_origin("has a host that is no name", "use letters, digits, `-`, `_` and dots, as DNS does");
         }
-        if name == NEXT {
+        if names_next(name) {
             return no_origin("is the name by which middleware calls on", "remove it: it needs no permission");
         }
         Ok(Self::Name(name.into()))

@@ -19,7 +19,7 @@ use super::signals::Signals;
 use super::{WRONG_CONFIGURATION, counted};
 use crate::broker::EmbeddedBroker;
 use crate::config::{Operator, OperatorRead};
-use crate::invoke::Compiler;
+use crate::invoke::{Compiler, Network};
 use crate::pipeline::{Brokers, Handler, Host, host_settings, sandbox_settings};
 
 mod changes;
@@ -73,7 +73,8 @@ impl Dev {
         let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
         let operator = operator(&broker, folder.path())?;
         let compiler = Compiler::new(&sandbox_settings(&operator))?;
-        let handlers = load(&operator, &compiler, Brokers::Embedded);
+        let network = Network::start()?;
+        let handlers = load(&operator, &compiler, &network, Brokers::Embedded);
         if handlers.is_empty() {
             eprintln!("error: there is no handler to run in {}", folder.path().display());
             return Ok(ExitCode::from(WRONG_CONFIGURATION));
@@ -83,7 +84,7 @@ impl Dev {
         let host = Host::start(&host_settings(&operator, &handlers), &handlers, lines.clone())?;
         lines.welcome(&broker.bootstrap_servers(), &handlers);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(host, &operator, &compiler, &folder, &lines))?;
+        runtime.block_on(serve(host, &operator, &compiler, &network, &folder, &lines))?;
         runtime.shutdown_background();
         Ok(ExitCode::SUCCESS)
     }
@@ -184,6 +185,7 @@ async fn serve(
     host: Host,
     operator: &Operator,
     compiler: &Compiler,
+    network: &Network,
     folder: &Folder,
     lines: &Lines,
 ) -> anyhow::Result<()> {
@@ -203,9 +205,9 @@ async fn serve(
         if folder.refresh().is_err() {
             continue;
         }
-        let handlers = load(operator, compiler, Brokers::Embedded);
+        let handlers = load(operator, compiler, network, Brokers::Embedded);
         for handler in &handlers {
-            let digest = handler.callable.artifact.digest();
+            let digest = handler.callable.digest();
             if running.insert(handler.to_string(), digest.clone()).as_ref() != Some(digest) {
                 host.replace(handler);
                 lines.say(&format!("{handler} is now {digest}"));

@@ -26,7 +26,7 @@ use http::{Response, StatusCode};
 use super::input::{cache_dir, data, handler_name, operation, pair};
 use super::{Format, WRONG_CONFIGURATION, print};
 use crate::config::Secret;
-use crate::invoke::{self, CallError, Callable, Compiler, Invoker, LogBudget, Settings, Watchdog};
+use crate::invoke::{self, CallError, Callable, Compiler, Invoker, Link, LogBudget, Outbound, Settings, Watchdog};
 
 /// What a tenant's records may bring, and its calls may use, where the operator says nothing else.
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
@@ -34,6 +34,7 @@ const CALL_LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(5),
     max_cpu: Duration::from_secs(1),
     max_memory: 64 << 20,
+    max_request_body: 4 << 20,
     max_response_body: 4 << 20,
     max_headers: 256,
     max_header_bytes: 64 << 10,
@@ -132,9 +133,11 @@ impl Invoke {
         let callable = Arc::new(Callable {
             tenant: "invoke".into(),
             handler: handler_name(&self.component).into(),
-            artifact: Arc::new(artifact),
+            chain: vec![Link { name: handler_name(&self.component).into(), artifact: Arc::new(artifact) }],
+            max_next_calls: 0,
             env: self.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
             log: Arc::new(LogBudget::new(MAX_LOG)),
+            outbound: Arc::new(Outbound::closed()),
         });
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;
         match invoke::runtime()?.block_on(invoker.call(&callable, request, &CALL_LIMITS)) {

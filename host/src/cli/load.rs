@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use crate::config::{Fault, Operator};
 use crate::deploy::{self, Deployment};
-use crate::invoke::Compiler;
+use crate::invoke::{Compiler, Network};
 use crate::pipeline::{Assembler, Brokers, Handler};
 
 /// Every handler that can run. A faulty one is refused alone, and loudly.
-pub(super) fn load(operator: &Operator, compiler: &Compiler, brokers: Brokers) -> Vec<Arc<Handler>> {
+pub(super) fn load(operator: &Operator, compiler: &Compiler, network: &Network, brokers: Brokers) -> Vec<Arc<Handler>> {
     let verify = |bytes: &[u8]| compiler.load(bytes).map(|_| ()).map_err(|error| error.to_string());
     let Deployment { handlers: found, faults } = deploy::read(operator, &verify);
     faults.iter().for_each(|fault| refused("the deploy directory has a fault", "", "", fault));
-    let mut assembler = Assembler::new(operator, compiler, brokers);
+    let mut assembler = Assembler::new(operator, compiler, network, brokers);
     let mut handlers = Vec::new();
     for found in &found {
         match &found.outcome {
@@ -20,7 +20,7 @@ pub(super) fn load(operator: &Operator, compiler: &Compiler, brokers: Brokers) -
                 Ok(handler) => {
                     tracing::info!(
                         target: "callgate::deploy", tenant = %found.tenant, handler = %found.name,
-                        digest = %handler.callable.artifact.digest(), group = handler.group_id, "a handler is loaded"
+                        digest = %handler.callable.digest(), group = handler.group_id, "a handler is loaded"
                     );
                     handlers.push(handler);
                 }

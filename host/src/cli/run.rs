@@ -10,7 +10,7 @@ use super::load::load;
 use super::signals::Signals;
 use super::{WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Operator, OperatorRead};
-use crate::invoke::Compiler;
+use crate::invoke::{Compiler, Network};
 use crate::pipeline::{Brokers, Host, host_settings, sandbox_settings};
 use crate::telemetry::admin::{self, Told};
 use crate::telemetry::metrics::Metrics;
@@ -59,7 +59,8 @@ async fn serve(operator: &Operator, compiler: &Compiler) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     // Before anything takes long: an address in use is a fault too.
     let listener = admin::bind(operator.admin.listen).await?;
-    let handlers = load(operator, compiler, Brokers::Real);
+    let network = Network::start()?;
+    let handlers = load(operator, compiler, &network, Brokers::Real);
     if handlers.is_empty() {
         tracing::warn!(
             target: "callgate::deploy", code = "run.no-handler", directory = %operator.deploy.directory.display(),
@@ -73,7 +74,7 @@ async fn serve(operator: &Operator, compiler: &Compiler) -> anyhow::Result<()> {
         target: "callgate", handlers = handlers.len(), groups = groups.len(), admin = %listener.local_addr()?,
         brokers = operator.kafka.bootstrap_servers, "callgate runs"
     );
-    let told = Told { groups: groups.into(), metrics };
+    let told = Told { groups: groups.into(), metrics, network };
     tokio::select! {
         served = admin::serve(listener, told) => served?,
         () = signals.next() => signals.drain(host).await,

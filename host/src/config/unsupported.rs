@@ -29,8 +29,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
     ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
-    ("routes.ordering", Written::Text("key"), "use \"partition\", which keeps the order of each key as well"),
-    ("routes.ordering", Written::Text("unordered"), "use \"partition\" and give the topic more partitions"),
     (
         "routes.circuit_breaker",
         Written::Key,

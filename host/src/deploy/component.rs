@@ -18,6 +18,11 @@ pub struct ComponentFile {
 }
 
 impl ComponentFile {
+    /// The file's name.
+    pub fn name(&self) -> Arc<str> {
+        self.path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().as_ref().into())
+    }
+
     /// The bytes, if they are still those that were found: what runs is what was checked.
     pub fn read(&self) -> std::io::Result<Vec<u8>> {
         let bytes = std::fs::read(&self.path)?;

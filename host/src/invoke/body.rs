@@ -1,4 +1,4 @@
-//! Bodies: the request's goes in without a copy, the response's is collected within its limits.
+//! Bodies: one that is whole goes in without a copy, what a guest writes is collected within its limits.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,8 +18,8 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 /// What a guest sets as its answer.
 type Answer = Result<http::Response<WasiBody>, ErrorCode>;
 
-/// The request's body as a guest reads it.
-pub(super) fn request(body: Bytes) -> impl Body<Data = Bytes, Error = Infallible> + Send + 'static {
+/// A whole body as a guest reads it.
+pub(super) fn whole(body: Bytes) -> impl Body<Data = Bytes, Error = Infallible> + Send + 'static {
     Full::new(body)
 }
 
@@ -148,13 +148,13 @@ fn check_headers(headers: &HeaderMap, limits: &CallLimits) -> Result<(), Failure
 /// What was written, in one piece: the first chunk as it came, since most bodies are just one; further ones are copied
 /// together, so that a body of very many very small chunks costs no more than its bytes.
 #[derive(Default)]
-struct Chunks {
+pub(super) struct Chunks {
     first: Bytes,
     rest: BytesMut,
 }
 
 impl Chunks {
-    fn push(&mut self, chunk: Bytes) {
+    pub(super) fn push(&mut self, chunk: Bytes) {
         if self.len() == 0 {
             self.first = chunk;
             return;
@@ -166,11 +166,11 @@ impl Chunks {
         self.rest.extend_from_slice(&chunk);
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.first.len() + self.rest.len()
     }
 
-    fn into_bytes(self) -> Bytes {
+    pub(super) fn into_bytes(self) -> Bytes {
         if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callgate_core::chain::is_next;
 use callgate_core::limits::CallLimits;
 use http::{HeaderMap, HeaderName};
 use wasmtime::component::{Linker, ResourceTable};
@@ -16,7 +17,8 @@ use super::Callable;
 use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
-use super::outbound::{Sending, TraceHeaders};
+use super::next::Next;
+use super::outbound::{self, Sending, TraceHeaders};
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
 /// little memory of its own (header lists most), which no other limit sees.
@@ -36,7 +38,7 @@ const RANDOM_BYTES: u64 = 1 << 20;
 const BODY_CHUNKS: usize = 7;
 const BODY_CHUNK_BYTES: usize = 16 << 10;
 
-/// A store's data: the state of one call.
+/// A store's data: the state of one component in one call.
 pub(super) struct Guest {
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -55,24 +57,27 @@ impl Guest {
         Ok(linker)
     }
 
-    /// A store for one call, with all its limits. What it asks of others belongs to the trace of its request.
-    pub(super) fn store(
-        engine: &Engine,
+    /// A component that calls on to `next`, if it may.
+    pub(super) fn new(
         callable: &Arc<Callable>,
         request: &HeaderMap,
         limits: &CallLimits,
         meter: Arc<Meter>,
-    ) -> Store<Self> {
+        memory: Memory,
+        next: Option<Next>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
         let trace = if callable.outbound.is_open() { TraceHeaders::of(request) } else { TraceHeaders::default() };
-        let hooks = Hooks { callable: callable.clone(), trace };
-        let guest =
-            Self { wasi: wasi(callable), http, table, hooks, memory: Memory::new(limits.max_memory), meter };
+        let hooks = Hooks { callable: callable.clone(), trace, next };
+        Self { wasi: wasi(callable), http, table, hooks, memory, meter }
+    }
 
-        let mut store = Store::new(engine, guest);
+    /// A store for it, with all its limits.
+    pub(super) fn into_store(self, engine: &Engine) -> Store<Self> {
+        let mut store = Store::new(engine, self);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
@@ -123,10 +128,11 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// What an outgoing request needs to know of its call.
+/// Where outgoing requests go: to the next component of the chain, or out.
 struct Hooks {
     callable: Arc<Callable>,
     trace: TraceHeaders,
+    next: Option<Next>,
 }
 
 impl WasiHttpHooks for Hooks {
@@ -141,7 +147,14 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
-        self.callable.outbound.send(&self.callable.handler, request, options, &self.trace)
+        if is_next(request.uri()) {
+            let sent = self.next.as_ref().map_or(Err(Error::HttpRequestDenied), |next| next.send(request));
+            return match sent {
+                Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
+                Err(error) => Box::new(async { Err(error) }),
+            };
+        }
+        outbound::send(&self.callable, request, options, &self.trace)
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
@@ -151,4 +164,9 @@ impl WasiHttpHooks for Hooks {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK_BYTES
     }
+}
+
+/// The rest of a request's work, of which none goes on in the background.
+fn nothing_left_to_do() -> Box<dyn Future<Output = Result<(), Error>> + Send> {
+    Box::new(async { Ok(()) })
 }

@@ -1,36 +1,66 @@
-//! The memory of one call: all linear memories and tables together.
+//! The memory of one call: all linear memories and tables of all its components together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use wasmtime::ResourceLimiter;
 
-/// Counts what the guest has, and refuses what is over the limit.
+/// The bytes that the components of one call share. Only the call's own worker uses it; atomic since the stores that share
+/// it want `Sync`.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: AtomicUsize,
+}
+
+impl Budget {
+    /// So many bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { left: AtomicUsize::new(limit) }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let left = self.left.load(Relaxed);
+        let enough = bytes <= left;
+        if enough {
+            self.left.store(left - bytes, Relaxed);
+        }
+        enough
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.left.store(self.left.load(Relaxed) + bytes, Relaxed);
+    }
+}
+
+/// Counts what one component has, and refuses what is over the call's limit. What it has goes back when it ends.
 ///
 /// A refused `memory.grow` is not yet a failure: some guests go on without. But a guest that traps afterwards did so
 /// for want of memory, so it is remembered.
 #[derive(Debug)]
 pub(super) struct Memory {
-    limit: usize,
+    budget: Arc<Budget>,
     used: usize,
     last_growth: usize,
     refused: bool,
 }
 
 impl Memory {
-    /// A budget of so many bytes.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, last_growth: 0, refused: false }
+    /// A component that takes from this budget.
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, used: 0, last_growth: 0, refused: false }
     }
 
-    /// Whether the guest has asked for more than it may have.
+    /// Whether the guest has asked for more than there was.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }
 
     fn grow(&mut self, growth: usize, possible: bool) -> bool {
-        if growth > self.limit - self.used {
+        if growth > self.budget.left.load(Relaxed) {
             self.refused = true;
             return false;
         }
-        if possible {
+        if possible && self.budget.take(growth) {
             self.used += growth;
             self.last_growth = growth;
         }
@@ -38,7 +68,15 @@ impl Memory {
     }
 
     fn take_back(&mut self) {
-        self.used -= std::mem::take(&mut self.last_growth);
+        let growth = std::mem::take(&mut self.last_growth);
+        self.used -= growth;
+        self.budget.give_back(growth);
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.budget.give_back(self.used);
     }
 }
 
@@ -67,9 +105,13 @@ impl ResourceLimiter for Memory {
 mod tests {
     use super::*;
 
+    fn memory(limit: usize) -> Memory {
+        Memory::new(Arc::new(Budget::new(limit)))
+    }
+
     #[test]
     fn all_memories_and_tables_count_together() {
-        let mut memory = Memory::new(1000);
+        let mut memory = memory(1000);
         assert!(memory.memory_growing(0, 600, None).expect("it works"));
         assert!(memory.table_growing(0, 50, None).expect("it works"));
         assert!(!memory.refused());
@@ -79,11 +121,23 @@ mod tests {
 
     #[test]
     fn a_growth_that_failed_otherwise_counts_for_nothing() {
-        let mut memory = Memory::new(1000);
+        let mut memory = memory(1000);
         assert!(!memory.memory_growing(0, 600, Some(500)).expect("it works"));
         assert!(memory.memory_growing(0, 900, None).expect("it works"));
         memory.memory_grow_failed(wasmtime::Error::msg("the machine has no more")).expect("it works");
         assert!(memory.memory_growing(0, 1000, None).expect("it works"));
         assert!(!memory.refused());
+    }
+
+    #[test]
+    fn components_share_what_the_call_may_have() {
+        let budget = Arc::new(Budget::new(1000));
+        let (mut outer, mut inner) = (Memory::new(budget.clone()), Memory::new(budget.clone()));
+        assert!(outer.memory_growing(0, 600, None).expect("it works"));
+        assert!(!inner.memory_growing(0, 600, None).expect("it works"));
+        assert!(inner.refused() && !outer.refused());
+        assert!(inner.memory_growing(0, 400, None).expect("it works"));
+        drop(inner);
+        assert!(outer.memory_growing(600, 1000, None).expect("it works"));
     }
 }

@@ -17,6 +17,8 @@
 mod artifact;
 mod body;
 mod cache;
+mod call_p2;
+mod chain;
 mod compiler;
 mod engine;
 mod exports;
@@ -24,8 +26,10 @@ mod guest;
 mod guest_log;
 mod invoker;
 mod load;
+mod loaded;
 mod memory;
 mod meter;
+mod next;
 mod outbound;
 mod outcome;
 mod turns;
@@ -68,14 +72,32 @@ pub struct Callable {
     pub tenant: Arc<str>,
     /// The handler's name.
     pub handler: Arc<str>,
-    /// Its component.
-    pub artifact: Arc<Artifact>,
+    /// Its components, outermost first: the middleware, and last its own. At least that one.
+    pub chain: Vec<Link>,
+    /// How often each middleware may call on.
+    pub max_next_calls: u32,
     /// All that the guest sees as its environment; it may hold secrets.
     pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
     /// Whom it may call; shared by all handlers of the tenant.
     pub outbound: Arc<Outbound>,
+}
+
+impl Callable {
+    /// The digest of the handler's own component, without the middleware around it.
+    pub fn digest(&self) -> &Arc<str> {
+        self.chain[self.chain.len() - 1].artifact.digest()
+    }
+}
+
+/// One component of a chain.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The file's name, as failures name it.
+    pub name: Arc<str>,
+    /// The component.
+    pub artifact: Arc<Artifact>,
 }
 
 /// Why a call gave no response.

@@ -14,15 +14,18 @@ use serde_json::Value;
 use super::*;
 
 mod artifacts;
+mod chains;
 mod endings;
 mod log;
 mod neighbours;
+mod outbound;
 mod surroundings;
 
 const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(20),
     max_cpu: Duration::from_secs(10),
     max_memory: 16 << 20,
+    max_request_body: 1 << 20,
     max_response_body: 1 << 20,
     max_headers: 256,
     max_header_bytes: 64 << 10,
@@ -46,12 +49,18 @@ fn guest(name: &str) -> Arc<Artifact> {
 }
 
 fn callable(handler: &str, artifact: Arc<Artifact>) -> Arc<Callable> {
+    chain(handler, vec![Link { name: handler.into(), artifact }], 1)
+}
+
+fn chain(handler: &str, chain: Vec<Link>, max_next_calls: u32) -> Arc<Callable> {
     Arc::new(Callable {
         tenant: "acme".into(),
         handler: handler.into(),
-        artifact,
+        chain,
+        max_next_calls,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
     })
 }
 

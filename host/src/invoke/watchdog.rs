@@ -99,11 +99,6 @@ impl Watch {
         OngoingCall(self)
     }
 
-    /// Calls that are going on.
-    pub(super) fn calls(&self) -> usize {
-        self.calls.load(SeqCst)
-    }
-
     /// Has `meter` expire at the deadline, unless what is returned is dropped before.
     pub(super) fn set_alarm(&self, deadline: Instant, meter: Arc<Meter>) -> Alarm<'_> {
         let mut watched = self.leash.shared.lock();

@@ -11,7 +11,7 @@ use super::host::HostSettings;
 use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, Callable, Compiler, LogBudget};
+use crate::invoke::{self, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits};
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -68,13 +68,14 @@ pub struct Assembler<'a> {
     operator: &'a Operator,
     compiler: &'a Compiler,
     brokers: Brokers,
-    tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>,
+    network: &'a Network,
+    tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>, Arc<Outbound>)>,
 }
 
 impl<'a> Assembler<'a> {
     /// For one reading of the operator's file.
-    pub fn new(operator: &'a Operator, compiler: &'a Compiler, brokers: Brokers) -> Self {
-        Self { operator, compiler, brokers, tenants: BTreeMap::new() }
+    pub fn new(operator: &'a Operator, compiler: &'a Compiler, network: &'a Network, brokers: Brokers) -> Self {
+        Self { operator, compiler, network, brokers, tenants: BTreeMap::new() }
     }
 
     /// The handler, compiled.
@@ -83,14 +84,16 @@ impl<'a> Assembler<'a> {
     /// Where its component cannot be read, or not be compiled.
     pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
         let artifact = self.compiler.load(&found.component.read()?)?;
-        let (tenant, log) = self.tenant(&found.tenant);
+        let (tenant, log, outbound) = self.tenant(&found.tenant);
         Ok(Arc::new(Handler {
             callable: Arc::new(Callable {
                 tenant: tenant.name.clone(),
                 handler: found.name.clone(),
-                artifact: Arc::new(artifact),
+                chain: vec![Link { name: found.component.name(), artifact: Arc::new(artifact) }],
+                max_next_calls: 1,
                 env: found.env.clone(),
                 log,
+                outbound,
             }),
             tenant,
             name: found.name.clone(),
@@ -99,13 +102,16 @@ impl<'a> Assembler<'a> {
         }))
     }
 
-    fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
-        let (operator, brokers) = (self.operator, self.brokers);
+    fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>, Arc<Outbound>) {
+        let Self { operator, network, brokers, .. } = *self;
         self.tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(operator, tenant, brokers)), Arc::new(log))
+                let resolved = resolved(operator, tenant, brokers);
+                let limits = OutboundLimits::new(&resolved.call, resolved.max_in_flight);
+                let outbound = Outbound::new(&tenant.name, &tenant.settings.outbound, limits, network);
+                (Arc::new(resolved), Arc::new(log), Arc::new(outbound))
             })
             .clone()
     }
@@ -135,6 +141,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
             deadline: settings.max_deadline,
             max_cpu: settings.max_cpu,
             max_memory: settings.max_memory,
+            max_request_body: settings.request.max_body,
             max_response_body: settings.max_response_body,
             max_headers: settings.request.max_headers,
             max_header_bytes: settings.request.max_header_bytes,

@@ -45,7 +45,7 @@ impl Unit for RecordUnit {
             group: &handler.group_id,
             tenant: &handler.tenant.name,
             handler: &handler.name,
-            digest: handler.callable.artifact.digest(),
+            digest: handler.callable.digest(),
             attempts: self.attempts,
         };
         let max_bytes = max_bytes.unwrap_or(usize::MAX);
@@ -81,7 +81,7 @@ impl Unit for RecordUnit {
                 target: "callgate::dead_letter",
                 topic = %record.coordinate.topic, partition = record.coordinate.partition,
                 offset = record.coordinate.offset, tenant = %handler.tenant.name, handler = %handler.name,
-                digest = %handler.callable.artifact.digest(), stage = reason.stage().as_str(),
+                digest = %handler.callable.digest(), stage = reason.stage().as_str(),
                 reason = reason.as_str(), attempts, status, answered,
                 "dead letter"
             );

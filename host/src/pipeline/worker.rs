@@ -63,7 +63,8 @@ impl Worker {
         // Held until the call has ended. None of these semaphores is ever closed.
         let _route = bound.route_slots.acquire().await;
         let _tenant = bound.tenant_slots.acquire().await;
-        let _worker = self.slots.acquire().await;
+        // For every component of the chain at once: taken one by one, two chains could wait for each other.
+        let _worker = self.slots.acquire_many(bound.handler.callable.chain.len() as u32).await;
         let _memory = self.memory.acquire_many(mebibytes(bound.limits.max_memory)).await;
         let began = Instant::now();
         let outcome = self.invoker.call(&bound.handler.callable, request, &bound.limits).await;

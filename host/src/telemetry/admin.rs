@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
 use crate::consume::GroupStatus;
+use crate::invoke::Network;
 
 /// What the endpoint tells.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub struct Told {
     pub groups: Arc<[Arc<GroupStatus>]>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// Which counts outgoing requests.
+    pub network: Network,
 }
 
 /// Opens the endpoint, so that an address in use is a fault before the first record.
@@ -68,7 +71,7 @@ async fn readyz(State(told): State<Told>) -> Response {
 }
 
 async fn metrics(State(told): State<Told>) -> Response {
-    match told.metrics.page(&told.groups) {
+    match told.metrics.page(&told.groups, &told.network.outcomes()) {
         Ok(page) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], page).into_response()

@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::consume::GroupStatus;
+use crate::invoke::OutboundCount;
 use crate::pipeline::{Bound, Ended, Observer};
 use crate::settle::End;
 
@@ -43,6 +44,12 @@ struct GroupLabels {
     group: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutboundLabels {
+    tenant: String,
+    outcome: &'static str,
+}
+
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
 /// The host's metrics: an [`Observer`] of the pipeline, and a page for Prometheus.
@@ -57,6 +64,7 @@ pub struct Metrics {
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
+    outbound: Family<OutboundLabels, Counter>,
     // By tenant and handler, so that a record needs no label to be built.
     handlers: RwLock<ByHandler>,
 }
@@ -105,6 +113,12 @@ impl Default for Metrics {
         let (rebalances, failed_commits) = (Family::default(), Family::default());
         registry.register("rebalances", "Rebalances since the start", rebalances.clone());
         registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
+        let outbound = Family::default();
+        registry.register(
+            "outbound_requests",
+            "Outgoing requests of handlers, by the class of the status or why there was no response",
+            outbound.clone(),
+        );
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -116,6 +130,7 @@ impl Default for Metrics {
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
             rebalances,
             failed_commits,
+            outbound,
             registry,
             calls,
             call_seconds,
@@ -127,11 +142,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The page, with the groups as they are now.
+    /// The page, with the groups and the counts of outgoing requests as they are now.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
-    pub fn page(&self, groups: &[Arc<GroupStatus>]) -> Result<String, fmt::Error> {
+    pub fn page(&self, groups: &[Arc<GroupStatus>], outbound: &[OutboundCount]) -> Result<String, fmt::Error> {
         for group in groups {
             let labels = GroupLabels { group: group.group_id.clone() };
             let now = group.snapshot();
@@ -141,6 +156,10 @@ impl Metrics {
             self.held.get_or_create(&labels).set(number(now.held));
             self.rebalances.get_or_create(&labels).inner().store(now.rebalances, Ordering::Relaxed);
             self.failed_commits.get_or_create(&labels).inner().store(now.failed_commits, Ordering::Relaxed);
+        }
+        for OutboundCount { tenant, outcome, requests } in outbound {
+            let labels = OutboundLabels { tenant: tenant.to_string(), outcome };
+            self.outbound.get_or_create(&labels).inner().store(*requests, Ordering::Relaxed);
         }
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.registry)?;

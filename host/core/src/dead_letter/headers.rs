@@ -31,7 +31,7 @@ pub(super) fn callgate(record: &Record, context: &DeadLetterContext<'_>, failure
         text("x-callgate-dlt-group", context.group),
         text("x-callgate-dlt-tenant", context.tenant),
         text("x-callgate-dlt-handler", context.handler),
-        text("x-callgate-dlt-digest", context.digest),
+        text("x-callgate-dlt-digest", failure.component.as_deref().unwrap_or(context.digest)),
         text("x-callgate-dlt-attempts", context.attempts.to_string()),
         text("x-callgate-dlt-stage", failure.reason.stage().as_str()),
         text("x-callgate-dlt-reason", failure.reason.as_str()),

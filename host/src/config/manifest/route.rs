@@ -67,7 +67,10 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
             .choice("client_errors", &[("dead-letter", ClientErrors::DeadLetter), ("accept", ClientErrors::Accept)])
             .map_or(ClientErrors::DeadLetter, |found| found.value),
         ordering: section
-            .choice("ordering", &[("partition", Ordering::Partition)])
+            .choice(
+                "ordering",
+                &[("partition", Ordering::Partition), ("key", Ordering::Key), ("unordered", Ordering::Unordered)],
+            )
             .map_or(Ordering::Partition, |found| found.value),
         max_in_flight: section.count("max_in_flight", 1..=100_000).map(|count| count.map(|count| count as usize)),
         deadline: section.quantity("deadline", MS..=HOUR),

@@ -50,11 +50,7 @@ async fn connect(origin: &Origin, addresses: &[IpAddr]) -> Result<TcpStream, Fai
 
 /// Whether who answers is who was dialled. Nothing known to us makes this differ; if something ever does, it is not to be
 /// how the checks are passed by.
-fn check_peer(
-    destination: &Destination,
-    dialled: &[IpAddr],
-    peer: io::Result<SocketAddr>,
-) -> Result<(), Failure> {
+fn check_peer(destination: &Destination, dialled: &[IpAddr], peer: io::Result<SocketAddr>) -> Result<(), Failure> {
     let peer = peer.map_err(|error| Failure::connecting(&error))?;
     destination.check(&[peer.ip()])?;
     if dialled.contains(&peer.ip()) && peer.port() == destination.origin.port {

@@ -1,6 +1,5 @@
 //! One request and its response.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::origin::Origin;
@@ -13,9 +12,9 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use super::body::{Lease, RequestBody, ResponseBody};
 use super::dial::dial;
 use super::failure::{Failure, Outcome};
-use super::pool::{Connection, Slot};
+use super::pool::Connection;
 use super::trace::TraceHeaders;
-use super::{CONNECT_TIMEOUT, Outbound, OutboundLimits};
+use super::{CONNECT_TIMEOUT, Open, OutboundLimits};
 
 /// Headers that are between two neighbours on the way, and so the host's own affair. Most of them a guest cannot set at all.
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -51,9 +50,8 @@ impl Exchange {
     }
 
     /// Sends it, on an idle connection or on a new one, and returns the response as soon as its head is there.
-    pub(super) async fn run(self, outbound: Arc<Outbound>, index: usize) -> Result<http::Response<WasiBody>, Failure> {
+    pub(super) async fn run(self, open: &Open, index: usize) -> Result<http::Response<WasiBody>, Failure> {
         let Self { mut request, options } = self;
-        let open = outbound.opened();
         let (pool, destination) = (&open.pool, &open.destinations[index]);
         let connect_timeout = options.connect_timeout.map_or(CONNECT_TIMEOUT, |wanted| wanted.min(CONNECT_TIMEOUT));
 
@@ -96,7 +94,8 @@ fn origin_form(uri: &Uri) -> Uri {
 fn set_headers(headers: &mut HeaderMap, origin: &Origin, trace: &TraceHeaders) {
     HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
     let host = HeaderValue::try_from(origin.authority()).expect("an authority is visible ASCII");
-    headers.insert(header::HOST, host);
+    // It takes the place of what the guest called the host.
+    let _ = headers.try_insert(header::HOST, host);
     trace.add_to(headers);
 }
 

@@ -133,14 +133,11 @@ impl Failure {
             let reason = format!("the request's body is larger than {limit} bytes: the tenant's `max_request_body`");
             return Self::new(Outcome::TooLarge, Error::HttpRequestBodySize(Some(*limit as u64)), reason);
         }
-        let code = if error.is_incomplete_message() {
-            Error::HttpResponseIncomplete
-        } else if error.is_parse() {
-            Error::HttpProtocolError
-        } else if source::<io::Error>(error).is_some() {
-            Error::ConnectionTerminated
-        } else {
-            Error::HttpProtocolError
+        let code = match source::<io::Error>(error).map(io::Error::kind) {
+            Some(ErrorKind::UnexpectedEof) => Error::HttpResponseIncomplete,
+            Some(_) => Error::ConnectionTerminated,
+            None if error.is_incomplete_message() => Error::HttpResponseIncomplete,
+            None => Error::HttpProtocolError,
         };
         Self::new(Outcome::Protocol, code, format!("the exchange broke off: {}", Chain(error)))
     }

@@ -25,7 +25,7 @@ const RESOLVERS: usize = 64;
 const RESOLVED_FOR: Duration = Duration::from_secs(1);
 
 /// Finds the addresses of a name. It may block.
-pub(super) type Resolver = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
+pub(in crate::invoke) type Resolver = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
 
 /// What outgoing requests of all tenants share. Clones share one thread, which ends with the last of them.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Network {
     }
 
     /// The same with another resolver, whose answers count for so long.
-    pub(super) fn with(resolver: Resolver, resolved_for: Duration) -> Result<Self, HostError> {
+    pub(in crate::invoke) fn with(resolver: Resolver, resolved_for: Duration) -> Result<Self, HostError> {
         let fault = |error: io::Error| HostError::new("the thread for outgoing requests cannot be started", error);
         let runtime = Builder::new_current_thread()
             .enable_all()

@@ -26,12 +26,19 @@ impl TraceHeaders {
         if let Some(parent) = &self.parent
             && !headers.contains_key(&TRACEPARENT)
         {
-            headers.insert(TRACEPARENT, parent.clone());
             headers.remove(&TRACESTATE);
-            self.state.iter().for_each(|state| drop(headers.append(TRACESTATE, state.clone())));
+            add(headers, &TRACEPARENT, std::slice::from_ref(parent));
+            add(headers, &TRACESTATE, &self.state);
         }
         if !headers.contains_key(&BAGGAGE) {
-            self.baggage.iter().for_each(|baggage| drop(headers.append(BAGGAGE, baggage.clone())));
+            add(headers, &BAGGAGE, &self.baggage);
         }
+    }
+}
+
+fn add(headers: &mut HeaderMap, name: &HeaderName, values: &[HeaderValue]) {
+    for value in values {
+        // A map that is full has more headers than any server takes.
+        let _ = headers.try_append(name, value.clone());
     }
 }
