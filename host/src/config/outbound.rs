@@ -34,7 +34,7 @@ pub(crate) fn read(section: &mut Section<'_>, folder: &Path) -> Vec<AllowedOrigi
         |section, text| {
             let origin = origin(section, KEY, text)?;
             let allowed = AllowedOrigin { origin: origin.value, private: false, authorities: None };
-            check_address(section, &allowed, &origin.place).then_some(allowed)
+            check_address(section, KEY, &allowed, &origin.place).then_some(allowed)
         },
         |table| read_table(table, folder),
     );
@@ -67,7 +67,7 @@ fn read_table(table: &mut Section<'_>, folder: &Path) -> Option<AllowedOrigin> {
     }
     let authorities = ca_file.and_then(|ca_file| read_authorities(table, ca_file, folder));
     let allowed = AllowedOrigin { origin, private, authorities };
-    check_address(table, &allowed, &place).then_some(allowed)
+    check_address(table, "origin", &allowed, &place).then_some(allowed)
 }
 
 fn origin(section: &Section<'_>, key: &str, text: Located<Text>) -> Option<Located<Origin>> {
@@ -75,7 +75,9 @@ fn origin(section: &Section<'_>, key: &str, text: Located<Text>) -> Option<Locat
     match Origin::parse(&value) {
         Ok(origin) => Some(Located { value: origin, place }),
         Err(NoOrigin { reason, instead }) => {
-            let message = format!("`{}`: \"{}\" {reason}", section.path(key), shown.escape_debug());
+            // What stands before an `@` may be a password.
+            let shown = if shown.contains('@') { "it".to_owned() } else { format!("\"{}\"", shown.escape_debug()) };
+            let message = format!("`{}`: {shown} {reason}", section.path(key));
             section.report(&place, Code::InvalidOrigin, message, instead);
             None
         }
@@ -83,14 +85,14 @@ fn origin(section: &Section<'_>, key: &str, text: Located<Text>) -> Option<Locat
 }
 
 /// An address can be judged right away; a name only once it is resolved.
-fn check_address(section: &Section<'_>, allowed: &AllowedOrigin, place: &Place) -> bool {
+fn check_address(section: &Section<'_>, key: &str, allowed: &AllowedOrigin, place: &Place) -> bool {
     let Host::Address(address) = allowed.origin.host else { return true };
     let Err(forbidden) = address::check(&[address], allowed.private) else { return true };
     let hint = match forbidden.can_be_opened {
         true => format!("write {{ origin = \"{}\", private = true }} if handlers are to reach it", allowed.origin),
         false => "remove it: no handler may reach such an address".to_owned(),
     };
-    section.report(place, Code::InvalidOrigin, format!("`{KEY}`: {forbidden}"), hint);
+    section.report(place, Code::InvalidOrigin, format!("`{}`: {forbidden}", section.path(key)), hint);
     false
 }
 

@@ -60,7 +60,7 @@ impl Exchange {
             Failure::new(Outcome::ConnectionLimit, Error::ConnectionLimitReached, reason)
         })?;
         let lease = |connection, slot| {
-            let (pool, runtime) = (pool.clone(), open.io.runtime.clone());
+            let (pool, runtime) = (pool.clone(), open.network.io().runtime.clone());
             Lease { pool, destination: index, connection, slot, runtime }
         };
         while let Some(mut connection) = pool.take(index, &slot) {
@@ -71,7 +71,7 @@ impl Exchange {
             }
         }
         pool.make_room(&slot);
-        let dialled = timeout(connect_timeout, dial(destination, &open.limits, &open.io)).await;
+        let dialled = timeout(connect_timeout, dial(destination, &open.limits, open.network.io())).await;
         let reason = format!("no connection within {connect_timeout:?}");
         let mut connection = dialled.map_err(|_| Failure::timeout(Error::ConnectionTimeout, &reason))??;
         match send(&mut connection, request, options.first_byte_timeout).await? {

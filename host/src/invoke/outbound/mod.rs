@@ -36,7 +36,7 @@ use crate::config::AllowedOrigin;
 use destination::Destination;
 use exchange::Exchange;
 use failure::{Failure, Outcome};
-use network::{Counts, Io};
+use network::Counts;
 pub use network::{Network, OutboundCount};
 use pool::Pool;
 pub(super) use trace::TraceHeaders;
@@ -62,7 +62,8 @@ struct Open {
     destinations: Box<[Destination]>,
     limits: OutboundLimits,
     pool: Arc<Pool>,
-    io: Io,
+    // Its thread lives as long as somebody may send.
+    network: Network,
 }
 
 /// Bounds on a tenant's outgoing requests.
@@ -112,7 +113,7 @@ impl Outbound {
             destinations: origins.iter().map(|origin| Destination::new(origin, network)).collect(),
             limits,
             pool: Arc::new(Pool::new(limits.connections)),
-            io: network.io(),
+            network: network.clone(),
         });
         Self { counts: network.counts(tenant), open }
     }
@@ -152,7 +153,7 @@ pub(super) fn send(
     let origin = open.destinations[index].origin.clone();
     let exchange = Exchange::new(&origin, request, options.unwrap_or_default(), trace, &open.limits);
     let outbound = callable.outbound.clone();
-    let exchange = AbortOnDrop(open.io.runtime.spawn(async move {
+    let exchange = AbortOnDrop(open.network.io().runtime.spawn(async move {
         let Some(open) = &outbound.open else { return Err(Error::HttpRequestDenied) };
         match exchange.run(open, index).await {
             Ok(response) => {

@@ -39,8 +39,7 @@ struct Shared {
     _stop: oneshot::Sender<Infallible>,
 }
 
-/// What a tenant takes of it.
-#[derive(Clone)]
+/// Where connections live, and who is asked for addresses.
 pub(super) struct Io {
     pub(super) runtime: Handle,
     pub(super) resolver: Resolver,
@@ -78,8 +77,9 @@ impl Network {
         Ok(Self(Arc::new(Shared { io, authorities: OnceLock::new(), counts: Mutex::default(), _stop: stop })))
     }
 
-    pub(super) fn io(&self) -> Io {
-        self.0.io.clone()
+    /// Where connections live.
+    pub(super) fn io(&self) -> &Io {
+        &self.0.io
     }
 
     /// The certificate authorities that the system trusts, read once.
