@@ -6,12 +6,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::compile_component::compiler;
 use super::input::cache_dir;
+use super::load::verify;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
-use crate::deploy::{self, Deployment, Found};
-use crate::invoke::{self, Compiler, HostError};
-use crate::pipeline::sandbox_settings;
+use crate::deploy::{self, Deployment, Found, Snapshot};
+use crate::invoke::{CacheSettings, Compiler, HostError};
+use crate::pipeline::code_cache;
 
 mod json;
 mod online;
@@ -78,10 +80,22 @@ impl Check {
 /// Reads the deploy directory and compiles what is there, into the host's cache. A person who may not write to that one
 /// uses their own: what is wrong with a component does not depend on it.
 fn read(operator: &Operator) -> Result<Deployment, HostError> {
-    let settings = sandbox_settings(operator);
-    let compiler = Compiler::new(&settings)
-        .or_else(|_| Compiler::new(&invoke::Settings { cache_dir: cache_dir(), ..settings.clone() }))?;
-    Ok(deploy::read(operator, &|bytes| compiler.load(bytes).map(|_| ()).map_err(|error| error.to_string())))
+    let settings = code_cache(operator);
+    let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), ..settings }))?;
+    let mut deployment = deploy::read(operator, &Snapshot::now(&operator.deploy.directory, verify));
+    for found in &mut deployment.handlers {
+        if let Err(fault) = compile(found, &compiler) {
+            found.refuse(fault);
+        }
+    }
+    Ok(deployment)
+}
+
+fn compile(found: &Found, compiler: &Compiler) -> Result<(), Fault> {
+    let Ok(handler) = &found.outcome else { return Ok(()) };
+    let refused = |reason: String| handler.component.refused(&reason);
+    let bytes = handler.component.read().map_err(|error| refused(error.to_string()))?;
+    compiler.load(&bytes).map(|_| ()).map_err(|error| refused(error.to_string()))
 }
 
 /// What a check has found.
