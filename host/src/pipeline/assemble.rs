@@ -69,7 +69,15 @@ pub struct Assembler<'a> {
     compiler: &'a Compiler,
     brokers: Brokers,
     network: &'a Network,
-    tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>, Arc<Outbound>)>,
+    tenants: BTreeMap<Arc<str>, OfTenant>,
+}
+
+/// What all handlers of a tenant share.
+#[derive(Clone)]
+struct OfTenant {
+    tenant: Arc<Tenant>,
+    log: Arc<LogBudget>,
+    outbound: Arc<Outbound>,
 }
 
 impl<'a> Assembler<'a> {
@@ -84,7 +92,7 @@ impl<'a> Assembler<'a> {
     /// Where its component cannot be read, or not be compiled.
     pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
         let artifact = self.compiler.load(&found.component.read()?)?;
-        let (tenant, log, outbound) = self.tenant(&found.tenant);
+        let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         Ok(Arc::new(Handler {
             callable: Arc::new(Callable {
                 tenant: tenant.name.clone(),
@@ -102,7 +110,7 @@ impl<'a> Assembler<'a> {
         }))
     }
 
-    fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>, Arc<Outbound>) {
+    fn tenant(&mut self, tenant: &config::Tenant) -> OfTenant {
         let Self { operator, network, brokers, .. } = *self;
         self.tenants
             .entry(tenant.name.clone())
@@ -111,7 +119,7 @@ impl<'a> Assembler<'a> {
                 let resolved = resolved(operator, tenant, brokers);
                 let limits = OutboundLimits::new(&resolved.call, resolved.max_in_flight);
                 let outbound = Outbound::new(&tenant.name, &tenant.settings.outbound, limits, network);
-                (Arc::new(resolved), Arc::new(log), Arc::new(outbound))
+                OfTenant { tenant: Arc::new(resolved), log: Arc::new(log), outbound: Arc::new(outbound) }
             })
             .clone()
     }

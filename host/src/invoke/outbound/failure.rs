@@ -133,6 +133,10 @@ impl Failure {
             let reason = format!("the request's body is larger than {limit} bytes: the tenant's `max_request_body`");
             return Self::new(Outcome::TooLarge, Error::HttpRequestBodySize(Some(*limit as u64)), reason);
         }
+        if error.is_parse_too_large() {
+            let reason = "the response's head is larger than the tenant's `max_headers` or `max_header_bytes`";
+            return Self::new(Outcome::TooLarge, Error::HttpResponseHeaderSectionSize(None), reason);
+        }
         let code = match source::<io::Error>(error).map(io::Error::kind) {
             Some(ErrorKind::UnexpectedEof) => Error::HttpResponseIncomplete,
             Some(_) => Error::ConnectionTerminated,

@@ -155,7 +155,7 @@ fn a_server_that_misbehaves_is_an_error_for_the_guest_alone() {
             ("/slow", json!({ "first_byte_ms": 50 }), "ConnectionReadTimeout"),
             ("/garbage", json!({}), "HttpProtocolError"),
             ("/hang-up", json!({}), "HttpResponseIncomplete"),
-            ("/headers?300", json!({}), "HttpProtocolError"),
+            ("/headers?300", json!({}), "HttpResponseHeaderSectionSize"),
             ("/headers?255", json!({ "head_only": true }), ""),
         ] {
             let came = fetch_one(&invoker, &callable, &with(wish(&server, path), more)).await;
