@@ -8,7 +8,7 @@
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
 //! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler, [`origin`] and
 //! [`address`] say whom they may call besides; [`order`], [`offsets`] and [`metadata`] keep a record's place while it is on
-//! its way, and [`trace`] its trace.
+//! its way, and [`trace`] its trace; [`transaction`] judges what could not be written together.
 
 pub mod address;
 pub mod chain;
@@ -17,6 +17,7 @@ pub mod dead_letter;
 pub mod disposition;
 mod encoded;
 pub mod failure;
+pub mod fair;
 mod field;
 mod incomplete;
 pub mod limits;
@@ -32,6 +33,7 @@ pub mod response;
 pub mod retry;
 pub mod route;
 pub mod trace;
+pub mod transaction;
 
 #[cfg(test)]
 mod testing;

@@ -16,19 +16,12 @@ pub(crate) enum Written<'a> {
 
 /// Path (a `*` stands for any name), what is written there, and what to do instead.
 const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
-    (
-        "kafka.delivery",
-        Written::Text("exactly-once"),
-        "use \"at-least-once\" and let readers of replies drop repeats by their correlation id",
-    ),
-    ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (
         "max_next_calls",
         Written::Key,
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
-    ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
     (
         "routes.circuit_breaker",
         Written::Key,

@@ -17,7 +17,7 @@ mod snapshot;
 mod watch;
 
 pub use component::ComponentFile;
-pub use snapshot::Snapshot;
+pub use snapshot::{Listed, Snapshot};
 pub use watch::{LOOK, Look, Watch};
 
 #[cfg(test)]
@@ -86,6 +86,8 @@ pub struct Handler {
     pub component: ComponentFile,
     /// The guest's environment, which may hold the tenant's secrets.
     pub env: Vec<(String, Secret)>,
+    /// How many of a new version's first records may trap before the version before takes its place again.
+    pub rollback: Option<u32>,
     /// Its routes, each with topics of its own.
     pub routes: Vec<HandlerRoute>,
 }

@@ -14,6 +14,7 @@ use wasmtime::Engine;
 use super::artifact::Artifact;
 use super::cache::{Cache, CacheSettings, Code};
 use super::exports::{self, NotAHandler};
+use super::outcome::sentence;
 use super::{HostError, engine};
 
 mod child;
@@ -108,6 +109,11 @@ impl Compiler {
         Ok(Artifact::new(format!("sha256:{digest}"), code))
     }
 
+    /// Whether [`Self::load`] finds it in the cache.
+    pub fn has(&self, bytes: &[u8]) -> bool {
+        self.find(&self.key(&hex(&Sha256::digest(bytes)))).is_some()
+    }
+
     /// Ends what is being compiled, and compiles nothing more: [`Self::load`] then ends with [`CompileError::Stopped`]
     /// for what is not in the cache. Takes no time.
     pub fn stop(&self) {
@@ -144,10 +150,8 @@ impl Compiler {
         let draft = self.cache.draft()?;
         match &self.place {
             CompileIn::ThisProcess => {
-                let code = self
-                    .engine
-                    .precompile_component(bytes)
-                    .map_err(|error| CompileError::Invalid(confined::reason(&error)))?;
+                let code =
+                    self.engine.precompile_component(bytes).map_err(|error| CompileError::Invalid(sentence(&error)))?;
                 draft
                     .file()
                     .write_all(&code)

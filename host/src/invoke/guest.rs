@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callgate_core::chain::is_next;
 use callgate_core::limits::CallLimits;
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -18,7 +18,7 @@ use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
 use super::next::Next;
-use super::outbound::{self, Sending, TraceHeaders};
+use super::outbound::{Outgoing, Sending};
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
 /// little memory of its own (header lists most), which no other limit sees.
@@ -60,7 +60,7 @@ impl Guest {
     /// A component that calls on to `next`, if it may.
     pub(super) fn new(
         callable: &Arc<Callable>,
-        request: &HeaderMap,
+        outgoing: Outgoing,
         limits: &CallLimits,
         meter: Arc<Meter>,
         memory: Memory,
@@ -70,8 +70,7 @@ impl Guest {
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
-        let trace = if callable.outbound.is_open() { TraceHeaders::of(request) } else { TraceHeaders::default() };
-        let hooks = Hooks { callable: callable.clone(), trace, next };
+        let hooks = Hooks { callable: callable.clone(), outgoing, next };
         Self { wasi: wasi(callable), http, table, hooks, memory, meter }
     }
 
@@ -131,7 +130,7 @@ impl WasiHttpView for Guest {
 /// Where outgoing requests go: to the next component of the chain, or out.
 struct Hooks {
     callable: Arc<Callable>,
-    trace: TraceHeaders,
+    outgoing: Outgoing,
     next: Option<Next>,
 }
 
@@ -154,7 +153,7 @@ impl WasiHttpHooks for Hooks {
                 Err(error) => Box::new(async { Err(error) }),
             };
         }
-        outbound::send(&self.callable, request, options, &self.trace)
+        self.outgoing.send(&self.callable, request, options)
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {

@@ -8,11 +8,11 @@
 //! # A worker's runtime
 //!
 //! The future of a call is not `Send`: it stays with its worker, and many of them run there side by side. A guest that
-//! computes gives way to its neighbours at every tick of the watchdog (about 1 ms), and those that compute for long take
-//! turns, so that a short call never waits for more than one of them. A guest that waits is woken by the watchdog when
-//! its time is up. Such a wake comes from another thread. A runtime that looks at those only now and
-//! then, as tokio's does by default, would serve them tens of ticks late while a neighbour computes, so [`runtime`]
-//! builds one that looks every time.
+//! computes gives way to its neighbours at every tick of the watchdog (about 1 ms); which of them is next is for whoever
+//! polls the calls to say. A guest that waits is woken by the watchdog when its time is up. Such a wake comes from another
+//! thread, and the timers that guests wait for are the runtime's. A runtime that looks at either only now and then, as
+//! tokio's does by default, would serve them tens of ticks late while a guest computes, so [`runtime`] builds one that
+//! looks often.
 
 mod artifact;
 mod body;
@@ -24,6 +24,7 @@ mod engine;
 mod exports;
 mod guest;
 mod guest_log;
+mod imports;
 mod invoker;
 mod load;
 mod loaded;
@@ -32,7 +33,8 @@ mod meter;
 mod next;
 mod outbound;
 mod outcome;
-mod turns;
+mod trial;
+mod waits;
 mod watchdog;
 
 #[cfg(test)]
@@ -50,8 +52,11 @@ pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
+pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
 pub use outbound::{Network, Outbound, OutboundCount, OutboundLimits};
+pub use trial::{Trial, TrialError};
+pub use waits::Waits;
 pub use watchdog::Watchdog;
 
 /// Where the system lists the files that a process has open, by their numbers.
@@ -65,6 +70,10 @@ pub struct Settings {
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
 }
+
+/// What the log is to leave out: a guest can make the implementation of its interfaces warn at will, and nothing bounds that.
+/// What comes of a guest's requests is told by this room.
+pub const LOG_DIRECTIVE: &str = "wasmtime_wasi_http=error";
 
 /// One version of a handler, ready to be called.
 #[derive(Debug)]
@@ -135,9 +144,9 @@ impl HostError {
 pub fn runtime() -> io::Result<tokio::runtime::LocalRuntime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Look at wakes from other threads before every task, and at timers and sockets after every task: between two
-        // of them a guest may have computed for a whole tick.
+        // Look at wakes from other threads before every task, and at timers and sockets after some: between two of
+        // them a guest may have computed for a whole tick.
         .global_queue_interval(1)
-        .event_interval(1)
+        .event_interval(4)
         .build_local(tokio::runtime::LocalOptions::default())
 }

@@ -2,16 +2,20 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
-use crate::broker::{ClientSettings, PRODUCER_BUFFER};
-use crate::config::{self, Memory, Operator};
+use super::probation::Probation;
+use crate::broker::ClientSettings;
+use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits};
+use crate::deploy::ComponentFile;
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits, Trial};
+use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -23,30 +27,27 @@ const ASSUMED_MEMORY: u64 = 4 << 30;
 
 /// The cache of compiled code, from the operator's settings.
 pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
-    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key: None }
+    let key = operator.deploy.cache_key.as_ref().map(|key| CacheKey::new(key.expose()));
+    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key }
 }
 
-/// The host's settings, from the operator's and the handlers that will run.
-pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
+/// The host's settings, from the operator's.
+pub fn host(operator: &Operator) -> HostSettings {
     let total = match operator.limits.memory {
         Memory::Bytes(bytes) => bytes,
         Memory::Percent(percent) => machine::memory().unwrap_or(ASSUMED_MEMORY) / 100 * u64::from(percent),
     };
-    // What is not held by buffers is there for calls, and at least for one of the largest.
-    let tenants: BTreeMap<&str, &Tenant> =
-        handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
-    let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes + PRODUCER_BUFFER).sum();
-    let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
-    let calls =
-        usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));
     let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
     HostSettings {
         workers,
         pollers: machine::cores(),
-        memory: calls,
-        // Address space is reserved for as much as any tenant may have, and no more.
-        invoke: invoke::Settings { slots: SLOTS, max_memory: largest.clamp(1 << 16, MAX_MEMORY) },
+        memory: usize::try_from(total).unwrap_or(usize::MAX),
+        invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
+        guarantee: match operator.kafka.delivery {
+            config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
+            config::Delivery::ExactlyOnce => Guarantee::ExactlyOnce { instance: operator.kafka.instance_id.clone() },
+        },
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,
@@ -63,15 +64,6 @@ pub enum Brokers {
     Embedded,
 }
 
-/// Makes handlers of those that were found; each tenant is made once.
-pub struct Assembler<'a> {
-    operator: &'a Operator,
-    compiler: &'a Compiler,
-    brokers: Brokers,
-    network: &'a Network,
-    tenants: BTreeMap<Arc<str>, OfTenant>,
-}
-
 /// What all handlers of a tenant share.
 #[derive(Clone)]
 struct OfTenant {
@@ -80,45 +72,89 @@ struct OfTenant {
     outbound: Arc<Outbound>,
 }
 
-impl<'a> Assembler<'a> {
+/// Why a version cannot be loaded.
+pub(super) struct NotLoaded {
+    /// What is wrong, where, and what to do.
+    pub(super) fault: Fault,
+    /// The host lacked something, which another attempt may find.
+    pub(super) again: bool,
+}
+
+/// Makes handlers of those that were found; each tenant is made once.
+pub(super) struct Assembler {
+    operator: Arc<Operator>,
+    compiler: Arc<Compiler>,
+    network: Network,
+    brokers: Brokers,
+    tenants: Mutex<BTreeMap<Arc<str>, OfTenant>>,
+}
+
+impl Assembler {
     /// For one reading of the operator's file.
-    pub fn new(operator: &'a Operator, compiler: &'a Compiler, network: &'a Network, brokers: Brokers) -> Self {
-        Self { operator, compiler, network, brokers, tenants: BTreeMap::new() }
+    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, network: Network, brokers: Brokers) -> Self {
+        Self { operator, compiler, network, brokers, tenants: Mutex::default() }
     }
 
-    /// The handler, compiled.
+    /// For another reading.
+    pub(super) fn of(&self, operator: &Arc<Operator>) -> Self {
+        Self::new(operator.clone(), self.compiler.clone(), self.network.clone(), self.brokers)
+    }
+
+    /// The handler, compiled and tried; `probation` watches its first records.
     ///
     /// # Errors
-    /// Where its component cannot be read, or not be compiled.
-    pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
-        let artifact = self.compiler.load(&found.component.read()?)?;
+    /// What is wrong with it, or what the host lacks to find out.
+    pub(super) fn handler(
+        &self,
+        found: &deploy::Handler,
+        trial: &Trial,
+        probation: Option<Probation>,
+    ) -> Result<Arc<Handler>, NotLoaded> {
+        let link = self.link(&found.component)?;
         let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
+        let callable = Arc::new(Callable {
+            tenant: tenant.name.clone(),
+            handler: found.name.clone(),
+            chain: vec![link],
+            max_next_calls: 1,
+            env: found.env.clone(),
+            log,
+            outbound,
+        });
+        trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
+            fault: found.component.refused(&error.to_string()),
+            again: !error.is_fault_of_component(),
+        })?;
         Ok(Arc::new(Handler {
-            callable: Arc::new(Callable {
-                tenant: tenant.name.clone(),
-                handler: found.name.clone(),
-                chain: vec![Link { name: found.component.name(), artifact: Arc::new(artifact) }],
-                max_next_calls: 1,
-                env: found.env.clone(),
-                log,
-                outbound,
-            }),
+            callable,
             tenant,
             name: found.name.clone(),
+            version: found.version.clone(),
             group_id: found.group.to_string(),
             routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
+            probation,
         }))
     }
 
-    fn tenant(&mut self, tenant: &config::Tenant) -> OfTenant {
-        let Self { operator, network, brokers, .. } = *self;
-        self.tenants
+    /// One component of the handler, compiled.
+    fn link(&self, component: &ComponentFile) -> Result<Link, NotLoaded> {
+        let refused = |reason: String, again| NotLoaded { fault: component.refused(&reason), again };
+        // Whatever lies there now is found by the watch.
+        let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
+        let loaded = self.compiler.load(&bytes);
+        let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
+        Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
+    }
+
+    fn tenant(&self, tenant: &config::Tenant) -> OfTenant {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                let resolved = resolved(operator, tenant, brokers);
+                let resolved = resolved(&self.operator, tenant, self.brokers);
                 let limits = OutboundLimits::new(&resolved.call, resolved.max_in_flight);
-                let outbound = Outbound::new(&tenant.name, &tenant.settings.outbound, limits, network);
+                let outbound = Outbound::new(&tenant.name, &tenant.settings.outbound, limits, &self.network);
                 OfTenant { tenant: Arc::new(resolved), log: Arc::new(log), outbound: Arc::new(outbound) }
             })
             .clone()
@@ -147,6 +183,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
         request: settings.request,
         call: CallLimits {
             deadline: settings.max_deadline,
+            patience: Duration::ZERO,
             max_cpu: settings.max_cpu,
             max_memory: settings.max_memory,
             max_request_body: settings.request.max_body,
@@ -155,6 +192,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
             max_header_bytes: settings.request.max_header_bytes,
         },
         max_in_flight: settings.max_in_flight,
+        share: settings.share,
         bounds: Bounds { records: settings.max_buffered_records, bytes: settings.max_buffered_bytes },
     }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use callgate_core::limits::CallLimits;
 use callgate_core::origin::Origin;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -39,7 +39,7 @@ use failure::{Failure, Outcome};
 use network::Counts;
 pub use network::{Network, OutboundCount};
 use pool::Pool;
-pub(super) use trace::TraceHeaders;
+use trace::TraceHeaders;
 
 /// The most that connecting takes, TLS included, whatever the guest allows.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ pub(super) type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBod
 #[derive(Default)]
 pub struct Outbound {
     counts: Arc<Counts>,
-    open: Option<Open>,
+    open: Option<Arc<Open>>,
 }
 
 /// What a tenant needs that may call somebody.
@@ -109,22 +109,18 @@ impl Outbound {
 
     /// For a tenant that may call these, and nobody else.
     pub fn new(tenant: &Arc<str>, origins: &[AllowedOrigin], limits: OutboundLimits, network: &Network) -> Self {
-        let open = (!origins.is_empty()).then(|| Open {
+        let open = || Open {
             destinations: origins.iter().map(|origin| Destination::new(origin, network)).collect(),
             limits,
             pool: Arc::new(Pool::new(limits.connections)),
             network: network.clone(),
-        });
+        };
+        let open = (!origins.is_empty()).then(|| Arc::new(open()));
         Self { counts: network.counts(tenant), open }
     }
 
-    /// Whether any request can succeed.
-    pub(super) fn is_open(&self) -> bool {
-        self.open.is_some()
-    }
-
     /// Who is called, if the tenant may.
-    fn admit(&self, request: &http::Request<WasiBody>) -> Result<(&Open, usize), Failure> {
+    fn admit(&self, request: &http::Request<WasiBody>) -> Result<(&Arc<Open>, usize), Failure> {
         let denied = |reason: String| Failure::new(Outcome::Denied, Error::HttpRequestDenied, reason);
         if request.method() == Method::CONNECT {
             return Err(denied("a handler may not ask for a tunnel".to_owned()));
@@ -138,37 +134,57 @@ impl Outbound {
     }
 }
 
-/// Sends a guest's request. Dropping what is returned gives it up.
-pub(super) fn send(
-    callable: &Arc<Callable>,
-    request: http::Request<WasiBody>,
-    options: Option<RequestOptions>,
-    trace: &TraceHeaders,
-) -> Sending {
-    let mut report = Report { callable: callable.clone(), ended: false };
-    let (open, index) = match callable.outbound.admit(&request) {
-        Ok(admitted) => admitted,
-        Err(failure) => return Box::new(ready(Err(report.failed(None, failure)))),
-    };
-    let origin = open.destinations[index].origin.clone();
-    let exchange = Exchange::new(&origin, request, options.unwrap_or_default(), trace, &open.limits);
-    let outbound = callable.outbound.clone();
-    let exchange = AbortOnDrop(open.network.io().runtime.spawn(async move {
-        let Some(open) = &outbound.open else { return Err(Error::HttpRequestDenied) };
-        match exchange.run(open, index).await {
-            Ok(response) => {
-                report.answered(response.status());
-                Ok(response)
+/// The way out of one component of a call.
+pub(super) struct Outgoing {
+    outbound: Arc<Outbound>,
+    trace: TraceHeaders,
+}
+
+impl Outgoing {
+    /// For a component that is called with these headers: what it asks of others belongs to the trace that they name.
+    pub(super) fn of_call(callable: &Callable, headers: &HeaderMap) -> Self {
+        let outbound = callable.outbound.clone();
+        let trace = if outbound.open.is_some() { TraceHeaders::of(headers) } else { TraceHeaders::default() };
+        Self { outbound, trace }
+    }
+
+    /// For a component that is only tried.
+    pub(super) fn closed() -> Self {
+        Self { outbound: Arc::new(Outbound::closed()), trace: TraceHeaders::default() }
+    }
+
+    /// Sends a guest's request. Dropping what is returned gives it up.
+    pub(super) fn send(
+        &self,
+        callable: &Arc<Callable>,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Sending {
+        let mut report = Report { callable: callable.clone(), counts: self.outbound.counts.clone(), ended: false };
+        let (open, index) = match self.outbound.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(failure) => return Box::new(ready(Err(report.failed(None, failure)))),
+        };
+        let origin = open.destinations[index].origin.clone();
+        let exchange = Exchange::new(&origin, request, options.unwrap_or_default(), &self.trace, &open.limits);
+        let open = open.clone();
+        let exchange = AbortOnDrop(open.network.io().runtime.clone().spawn(async move {
+            match exchange.run(&open, index).await {
+                Ok(response) => {
+                    report.answered(response.status());
+                    Ok(response)
+                }
+                Err(failure) => Err(report.failed(Some(&origin), failure)),
             }
-            Err(failure) => Err(report.failed(Some(&origin), failure)),
-        }
-    }));
-    Box::new(async move { Ok((exchange.await?, Box::new(ready(Ok(()))) as Rest)) })
+        }));
+        Box::new(async move { Ok((exchange.await?, Box::new(ready(Ok(()))) as Rest)) })
+    }
 }
 
 /// Sees to it that each request is counted once, and each failure told.
 struct Report {
     callable: Arc<Callable>,
+    counts: Arc<Counts>,
     ended: bool,
 }
 
@@ -202,7 +218,7 @@ impl Report {
 
     fn count(&mut self, outcome: Outcome) {
         self.ended = true;
-        self.callable.outbound.counts.add(outcome);
+        self.counts.add(outcome);
     }
 }
 

@@ -8,7 +8,7 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// What a call was told of its trace. Its own span is the parent there, and so it is of what the call asks others.
 #[derive(Clone, Debug, Default)]
-pub(in crate::invoke) struct TraceHeaders {
+pub(super) struct TraceHeaders {
     parent: Option<HeaderValue>,
     state: Vec<HeaderValue>,
     baggage: Vec<HeaderValue>,
@@ -16,7 +16,7 @@ pub(in crate::invoke) struct TraceHeaders {
 
 impl TraceHeaders {
     /// Those of the request that the call is about.
-    pub(in crate::invoke) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         let all = |name: &HeaderName| headers.get_all(name).iter().cloned().collect();
         Self { parent: headers.get(&TRACEPARENT).cloned(), state: all(&TRACESTATE), baggage: all(&BAGGAGE) }
     }
