@@ -16,7 +16,6 @@ pub(crate) enum Written<'a> {
 
 /// Path (a `*` stands for any name), what is written there, and what to do instead.
 const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
-    ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (
         "max_next_calls",

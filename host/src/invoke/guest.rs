@@ -18,6 +18,7 @@ use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
 use super::next::Next;
+use super::outbound::{Outgoing, Sending};
 use super::{Callable, wrapped};
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
@@ -69,6 +70,7 @@ impl Guest {
     /// A component that calls on to `next`, if it may.
     pub(super) fn new(
         callable: &Arc<Callable>,
+        outgoing: Outgoing,
         limits: &CallLimits,
         meter: Arc<Meter>,
         memory: Memory,
@@ -78,7 +80,8 @@ impl Guest {
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
-        Self { wasi: wasi(callable), http, table, hooks: Hooks { next }, memory, meter }
+        let hooks = Hooks { callable: callable.clone(), outgoing, next };
+        Self { wasi: wasi(callable), http, table, hooks, memory, meter }
     }
 
     /// A store for it, with all its limits.
@@ -134,8 +137,10 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Where outgoing requests go: to the next component of the chain, and nowhere else, since no tenant has outbound hosts.
+/// Where outgoing requests go: to the next component of the chain, or out.
 struct Hooks {
+    callable: Arc<Callable>,
+    outgoing: Outgoing,
     next: Option<Next>,
 }
 
@@ -148,21 +153,17 @@ impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>,
-            > + Send,
-    > {
-        let sent = match &self.next {
-            Some(next) if is_next(request.uri()) => next.send(request),
-            _ => Err(Error::HttpRequestDenied),
-        };
-        match sent {
-            Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
-            Err(error) => Box::new(async { Err(error) }),
+    ) -> Sending {
+        if is_next(request.uri()) {
+            let sent = self.next.as_ref().map_or(Err(Error::HttpRequestDenied), |next| next.send(request));
+            return match sent {
+                Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
+                Err(error) => Box::new(async { Err(error) }),
+            };
         }
+        self.outgoing.send(&self.callable, request, options)
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {

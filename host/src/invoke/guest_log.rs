@@ -59,6 +59,22 @@ impl LogBudget {
         Self { rate: bytes_per_second, bucket: Mutex::new(bucket) }
     }
 
+    /// Whether a line of so many bytes may be written: what a guest writes, or what the host has to say of what it did.
+    /// What may not is counted, and reported now and then.
+    pub(super) fn admits(&self, bytes: usize, tenant: &str, handler: &str) -> bool {
+        match self.spend(bytes as u64, Instant::now()) {
+            Verdict::Write => true,
+            Verdict::Drop => false,
+            Verdict::DropAndReport(dropped) => {
+                tracing::warn!(
+                    target: "guest", tenant, handler, dropped,
+                    "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
+                );
+                false
+            }
+        }
+    }
+
     fn spend(&self, bytes: u64, now: Instant) -> Verdict {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = now.saturating_duration_since(bucket.filled).as_millis().min(1000) as u64;
@@ -135,16 +151,9 @@ impl Lines {
     fn log(&self, line: &[u8]) {
         let Callable { tenant, handler, log, .. } = &*self.callable;
         // The line break counts as well: empty lines are no free way to fill the log.
-        match log.spend(line.len() as u64 + 1, Instant::now()) {
-            Verdict::Write => {
-                let (stream, line) = (self.stream.name(), escape(line));
-                tracing::info!(target: "guest", %tenant, %handler, stream, "{line}");
-            }
-            Verdict::Drop => {}
-            Verdict::DropAndReport(dropped) => tracing::warn!(
-                target: "guest", %tenant, %handler, dropped,
-                "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
-            ),
+        if log.admits(line.len() + 1, tenant, handler) {
+            let (stream, line) = (self.stream.name(), escape(line));
+            tracing::info!(target: "guest", %tenant, %handler, stream, "{line}");
         }
     }
 }

@@ -14,6 +14,7 @@ use super::guest::Guest;
 use super::memory::{Budget, Memory};
 use super::meter::{Meter, Metered, Overrun};
 use super::next::Next;
+use super::outbound::Outgoing;
 use super::sandbox::{Linked, Sandbox};
 use super::trial::TrialError;
 use super::waits::Waits;
@@ -95,7 +96,8 @@ impl Invoker {
         let sandbox = self.sandbox(artifact.wasi())?;
         let component = sandbox.component(artifact)?;
         let memory = Memory::new(chain.budget.clone());
-        let guest = Guest::new(chain.callable, chain.limits, chain.meter.clone(), memory, next);
+        let outgoing = Outgoing::of_call(chain.callable, request.headers());
+        let guest = Guest::new(chain.callable, outgoing, chain.limits, chain.meter.clone(), memory, next);
         let mut store = guest.into_store(sandbox.engine());
         let called = match &component {
             Linked::P2(component) => call_p2::call(&mut store, component, request, chain.limits).await,
@@ -122,7 +124,8 @@ impl Invoker {
             let loaded = sandbox.load(&link.artifact).map_err(|error| TrialError::of_load(&error))?;
             let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
             let memory = Memory::new(budget.clone());
-            let mut store = Guest::new(callable, limits, meter.clone(), memory, None).into_store(engine);
+            let guest = Guest::new(callable, Outgoing::closed(), limits, meter.clone(), memory, None);
+            let mut store = guest.into_store(engine);
             let ended = {
                 let instance = pin!(component.instantiate(&mut store));
                 tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await

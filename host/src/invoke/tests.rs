@@ -18,6 +18,7 @@ mod chains;
 mod endings;
 mod log;
 mod neighbours;
+mod outbound;
 mod p3;
 mod surroundings;
 
@@ -71,6 +72,7 @@ fn chain(handler: &str, chain: Vec<Link>, max_next_calls: u32) -> Arc<Callable> 
         max_next_calls,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
     })
 }
 
