@@ -161,9 +161,12 @@ impl Clients {
         self.groups.values().map(|group| group.handle.status())
     }
 
-    /// Takes up again what was stopped for good.
+    /// Takes up again what was stopped for good, and lets paused routes go on.
     pub(super) fn resume(&self) {
-        self.groups.values().for_each(|group| group.handle.resume());
+        for group in self.groups.values() {
+            group.routes.table().open_gates();
+            group.handle.resume();
+        }
     }
 
     /// Begins to leave all groups.

@@ -13,7 +13,7 @@ use super::jobs::Jobs;
 use super::observe::Observer;
 use super::worker::{self, Worker};
 use crate::consume::{FirstStart, GroupStatus, Pollers};
-use crate::invoke::{self, Invoker, Watchdog};
+use crate::invoke::{self, Invoker, Network, Watchdog};
 use crate::settle::Guarantee;
 
 /// Between attempts to make clients that the Kafka client has refused.
@@ -50,8 +50,9 @@ pub struct Host {
     leaving: Vec<(Arc<str>, Clients)>,
     // What is wanted, and cannot be yet.
     unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
+    network: Network,
     // Ends guests that run for too long, until the last worker has gone.
-    _watchdog: Watchdog,
+    watchdog: Watchdog,
 }
 
 impl Host {
@@ -60,7 +61,7 @@ impl Host {
     /// # Errors
     /// A sentence: what the machine refuses.
     pub fn start(settings: HostSettings, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
-        let watchdog = Watchdog::start()?;
+        let (watchdog, network) = (Watchdog::start()?, Network::start()?);
         let jobs = Arc::new(Jobs::default());
         let shared =
             worker::Shared { jobs: jobs.clone(), observer, memory: Arc::new(Semaphore::new(settings.memory >> 20)) };
@@ -81,8 +82,19 @@ impl Host {
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
             unfinished: None,
-            _watchdog: watchdog,
+            network,
+            watchdog,
         })
+    }
+
+    /// What outgoing requests of guests share.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What the workers' guests run in.
+    pub(super) fn sandbox(&self) -> (invoke::Settings, Watchdog) {
+        (self.settings.invoke.clone(), self.watchdog.clone())
     }
 
     /// Makes what runs equal to these handlers. A version that takes another's place does so between two calls, and
