@@ -12,6 +12,7 @@ mod bound;
 mod carry;
 mod clients;
 mod executor;
+mod gate;
 mod host;
 mod intake;
 mod jobs;

@@ -18,6 +18,7 @@ mod artifact;
 mod body;
 mod cache;
 mod call_p2;
+mod call_p3;
 mod chain;
 mod compiler;
 mod engine;
@@ -31,10 +32,13 @@ mod loaded;
 mod memory;
 mod meter;
 mod next;
+mod outbound;
 mod outcome;
+mod sandbox;
 mod trial;
 mod waits;
 mod watchdog;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -49,10 +53,11 @@ use crate::config::Secret;
 pub use artifact::Artifact;
 pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
-pub use exports::{NotAHandler, check};
+pub use exports::{Interface, NotAHandler, Wasi, check};
 pub use guest_log::LogBudget;
 pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
+pub use outbound::{Network, Outbound, OutboundCount, OutboundLimits};
 pub use trial::{Trial, TrialError};
 pub use waits::Waits;
 pub use watchdog::Watchdog;
@@ -69,6 +74,10 @@ pub struct Settings {
     pub max_memory: usize,
 }
 
+/// What the log is to leave out: a guest can make the implementation of its interfaces warn at will, and nothing bounds that.
+/// What comes of a guest's requests is told by this room.
+pub const LOG_DIRECTIVE: &str = "wasmtime_wasi_http=error";
+
 /// One version of a handler, ready to be called.
 #[derive(Debug)]
 pub struct Callable {
@@ -84,6 +93,8 @@ pub struct Callable {
     pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
+    /// Whom it may call; shared by all handlers of the tenant.
+    pub outbound: Arc<Outbound>,
 }
 
 impl Callable {

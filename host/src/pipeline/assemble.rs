@@ -14,7 +14,8 @@ use crate::broker::ClientSettings;
 use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::deploy::ComponentFile;
-use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Trial};
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits, Trial};
+use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -43,6 +44,10 @@ pub fn host(operator: &Operator) -> HostSettings {
         memory: usize::try_from(total).unwrap_or(usize::MAX),
         invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
+        guarantee: match operator.kafka.delivery {
+            config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
+            config::Delivery::ExactlyOnce => Guarantee::ExactlyOnce { instance: operator.kafka.instance_id.clone() },
+        },
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,
@@ -59,7 +64,13 @@ pub enum Brokers {
     Embedded,
 }
 
-type Tenants = BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>;
+/// What all handlers of a tenant share.
+#[derive(Clone)]
+struct OfTenant {
+    tenant: Arc<Tenant>,
+    log: Arc<LogBudget>,
+    outbound: Arc<Outbound>,
+}
 
 /// Why a version cannot be loaded.
 pub(super) struct NotLoaded {
@@ -73,19 +84,20 @@ pub(super) struct NotLoaded {
 pub(super) struct Assembler {
     operator: Arc<Operator>,
     compiler: Arc<Compiler>,
+    network: Network,
     brokers: Brokers,
-    tenants: Mutex<Tenants>,
+    tenants: Mutex<BTreeMap<Arc<str>, OfTenant>>,
 }
 
 impl Assembler {
     /// For one reading of the operator's file.
-    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
-        Self { operator, compiler, brokers, tenants: Mutex::default() }
+    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, network: Network, brokers: Brokers) -> Self {
+        Self { operator, compiler, network, brokers, tenants: Mutex::default() }
     }
 
     /// For another reading.
     pub(super) fn of(&self, operator: &Arc<Operator>) -> Self {
-        Self::new(operator.clone(), self.compiler.clone(), self.brokers)
+        Self::new(operator.clone(), self.compiler.clone(), self.network.clone(), self.brokers)
     }
 
     /// The handler, compiled and tried; `probation` watches its first records.
@@ -99,7 +111,7 @@ impl Assembler {
         probation: Option<Probation>,
     ) -> Result<Arc<Handler>, NotLoaded> {
         let link = self.link(&found.component)?;
-        let (tenant, log) = self.tenant(&found.tenant);
+        let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         let callable = Arc::new(Callable {
             tenant: tenant.name.clone(),
             handler: found.name.clone(),
@@ -107,6 +119,7 @@ impl Assembler {
             max_next_calls: 1,
             env: found.env.clone(),
             log,
+            outbound,
         });
         trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
             fault: found.component.refused(&error.to_string()),
@@ -133,13 +146,16 @@ impl Assembler {
         Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
     }
 
-    fn tenant(&self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
+    fn tenant(&self, tenant: &config::Tenant) -> OfTenant {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(&self.operator, tenant, self.brokers)), Arc::new(log))
+                let resolved = resolved(&self.operator, tenant, self.brokers);
+                let limits = OutboundLimits::new(&resolved.call, resolved.max_in_flight);
+                let outbound = Outbound::new(&tenant.name, &tenant.settings.outbound, limits, &self.network);
+                OfTenant { tenant: Arc::new(resolved), log: Arc::new(log), outbound: Arc::new(outbound) }
             })
             .clone()
     }

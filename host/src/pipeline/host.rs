@@ -13,7 +13,8 @@ use super::jobs::Jobs;
 use super::observe::Observer;
 use super::worker::{self, Worker};
 use crate::consume::{FirstStart, GroupStatus, Pollers};
-use crate::invoke::{self, Invoker, Watchdog};
+use crate::invoke::{self, Invoker, Network, Watchdog};
+use crate::settle::Guarantee;
 
 /// Between attempts to make clients that the Kafka client has refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
@@ -33,6 +34,8 @@ pub struct HostSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// How sure it is that nothing is repeated.
+    pub guarantee: Guarantee,
 }
 
 /// See the module.
@@ -47,6 +50,7 @@ pub struct Host {
     leaving: Vec<(Arc<str>, Clients)>,
     // What is wanted, and cannot be yet.
     unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
+    network: Network,
     // Ends guests that run for too long, until the last worker has gone.
     watchdog: Watchdog,
 }
@@ -57,7 +61,7 @@ impl Host {
     /// # Errors
     /// A sentence: what the machine refuses.
     pub fn start(settings: HostSettings, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
-        let watchdog = Watchdog::start()?;
+        let (watchdog, network) = (Watchdog::start()?, Network::start()?);
         let jobs = Arc::new(Jobs::default());
         let shared =
             worker::Shared { jobs: jobs.clone(), observer, memory: Arc::new(Semaphore::new(settings.memory >> 20)) };
@@ -78,8 +82,14 @@ impl Host {
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
             unfinished: None,
+            network,
             watchdog,
         })
+    }
+
+    /// What outgoing requests of guests share.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// What the workers' guests run in.
@@ -117,7 +127,7 @@ impl Host {
             return false;
         }
         if !self.tenants.contains_key(name) {
-            match Clients::new(&handlers[0].tenant) {
+            match Clients::new(&handlers[0].tenant, &self.settings.guarantee) {
                 Ok(clients) => {
                     self.tenants.insert(name.clone(), clients);
                 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::invoke::{
-    Artifact, CacheSettings, Callable, CompileIn, Compiler, Link, LogBudget, Settings, Trial, TrialError, Watchdog,
+    Artifact, CacheSettings, Callable, CompileIn, Compiler, Link, LogBudget, Outbound, Settings, Trial, TrialError,
+    Watchdog,
 };
 use callgate_core::limits::CallLimits;
 use components::{End, Hostile};
@@ -72,6 +73,7 @@ fn callable(artifact: Artifact) -> Arc<Callable> {
         max_next_calls: 1,
         env: Vec::new(),
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
     })
 }
 
