@@ -15,6 +15,7 @@ mod jobs;
 mod mailbox;
 mod observe;
 mod quota;
+mod room;
 mod unit;
 mod worker;
 

@@ -9,6 +9,7 @@
 //! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
 //! and [`trace`] its trace.
 
+pub mod budget;
 pub mod chain;
 mod cloudevents;
 pub mod dead_letter;

@@ -139,7 +139,7 @@ impl Invoke {
             env: self.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
             log: Arc::new(LogBudget::new(MAX_LOG)),
         });
-        let settings = Settings { slots: 1, max_memory: CALL_LIMITS.max_memory };
+        let settings = Settings { slots: 1, warm_slots: 1, max_memory: CALL_LIMITS.max_memory };
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;
         match invoke::runtime()?.block_on(invoker.call(&callable, request, &CALL_LIMITS)) {
             Ok(response) => Ok(Ok(response)),

@@ -25,6 +25,9 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// costs more than clearing them, and does not scale to two threads at all.
 const KEEP_RESIDENT: usize = 2 << 20;
 
+/// What an instance that is kept warm has at most.
+pub const WARM_BYTES: usize = KEEP_RESIDENT + TABLE_ELEMENTS * size_of::<usize>();
+
 /// Frames of a trap's backtrace.
 const BACKTRACE_FRAMES: usize = 20;
 
@@ -76,7 +79,7 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(settings.max_memory)
-        .max_unused_warm_slots(slots)
+        .max_unused_warm_slots(settings.warm_slots)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         // A faster way to clear memory (30.0k instead of 20.3k with a stack of 1 MiB), but in this version it skips

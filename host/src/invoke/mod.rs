@@ -41,12 +41,14 @@ use std::io;
 use std::sync::Arc;
 
 use callgate_core::failure::Failure;
+use callgate_core::limits::CallLimits;
 
 use crate::config::Secret;
 
 pub use artifact::Artifact;
 pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
+pub use engine::WARM_BYTES;
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
@@ -59,8 +61,10 @@ const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else 
 /// What a worker's side needs to know beforehand.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Calls at once on one worker. Each reserves address space, and keeps up to 2 MiB of memory warm once used.
+    /// Instances at once on one worker. Each reserves address space.
     pub slots: u32,
+    /// How many of those that have been used keep up to [`WARM_BYTES`] of memory, for the next ones.
+    pub warm_slots: u32,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
 }
@@ -86,6 +90,13 @@ impl Callable {
     /// The digest of the handler's own component, without the middleware around it.
     pub fn digest(&self) -> &Arc<str> {
         self.chain[self.chain.len() - 1].artifact.digest()
+    }
+
+    /// The most bytes that one call can make the host hold: what its guests have, and what the host keeps for each of
+    /// them, with the bodies that they pass on.
+    pub fn most_memory(&self, limits: &CallLimits) -> u64 {
+        let passed_on = limits.max_request_body * (self.chain.len() - 1);
+        (limits.max_memory + guest::Guest::most_host_memory(limits) * self.chain.len() + passed_on) as u64
     }
 }
 

@@ -36,7 +36,7 @@ static COFFEE: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", gue
 static MISCHIEF: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief")));
 
 fn settings() -> Settings {
-    Settings { slots: 128, max_memory: 256 << 20 }
+    Settings { slots: 128, warm_slots: 128, max_memory: 256 << 20 }
 }
 
 /// One cache for all tests and runs.

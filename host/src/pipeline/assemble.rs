@@ -9,7 +9,7 @@ use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
-use crate::broker::{ClientSettings, PRODUCER_BUFFER};
+use crate::broker::ClientSettings;
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget};
@@ -34,26 +34,30 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
         Memory::Bytes(bytes) => bytes,
         Memory::Percent(percent) => machine::memory().unwrap_or(ASSUMED_MEMORY) / 100 * u64::from(percent),
     };
-    // What is not held by buffers is there for calls, and at least for one of the largest.
-    let tenants: BTreeMap<&str, &Tenant> =
-        handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
-    let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes + PRODUCER_BUFFER).sum();
-    let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
-    let calls =
-        usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));
+    let largest = handlers.iter().map(|handler| handler.tenant.call.max_memory).max().unwrap_or(0);
     let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
     HostSettings {
         workers,
         pollers: machine::cores(),
-        memory: calls,
+        memory: total,
         // Address space is reserved for as much as any tenant may have, and no more.
-        invoke: invoke::Settings { slots: SLOTS, max_memory: largest.clamp(1 << 16, MAX_MEMORY) },
+        invoke: invoke::Settings {
+            slots: SLOTS,
+            warm_slots: warm_slots(total, workers),
+            max_memory: largest.clamp(1 << 16, MAX_MEMORY),
+        },
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,
         },
     }
+}
+
+/// How many instances each worker keeps warm: all of them, within an eighth of the host's memory.
+fn warm_slots(memory: u64, workers: usize) -> u32 {
+    let affordable = memory / 8 / (workers * invoke::WARM_BYTES) as u64;
+    affordable.clamp(1, SLOTS.into()) as u32
 }
 
 /// Which kind of broker the clients speak to.

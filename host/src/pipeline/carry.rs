@@ -41,6 +41,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         attempts: 0,
         status: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
+        memory: None,
         began: Instant::now(),
     };
 
@@ -60,8 +61,10 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request, patience).await {
+        let (called, mut memory) = worker.call(&unit.bound, request, patience).await;
+        let outcome = match called {
             Err(CallError::Overload(reason)) => {
+                drop(memory);
                 overloaded(&unit.bound, &reason, &mut pause).await;
                 // So that a call is not ended for want of turns for ever, however many compete.
                 patience = patience * 2 + unit.bound.limits.deadline;
@@ -75,12 +78,17 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
+                drop(memory);
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
                 let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return };
                 unit.bound = bound;
             }
-            end => return settle(settlement, unit, end, outcome).await,
+            end => {
+                memory.shrink_to(held_until_settled(&unit.record, &outcome));
+                unit.memory = Some(memory);
+                return settle(settlement, unit, end, outcome).await;
+            }
         }
     }
 }
@@ -125,6 +133,13 @@ async fn overloaded(bound: &Bound, reason: &str, pause: &mut Duration) {
     tracing::warn!(target: "callgate::pipeline", code = "run.no-room", handler = %bound.handler, reason, "a call found no room; it is tried again");
     tokio::time::sleep(*pause).await;
     *pause = (*pause * 2).min(MAX_PAUSE);
+}
+
+/// The most that is in memory of what comes of a call: the answer, which the Kafka client copies, and the record in a dead
+/// letter. The record itself is counted by its partition.
+fn held_until_settled(record: &Record, outcome: &Result<(Response<Bytes>, Steering), Failure>) -> u64 {
+    let answer = outcome.as_ref().map_or(0, |(response, _)| response.body().len());
+    (2 * answer + record.size()) as u64
 }
 
 /// What core needs to decide.

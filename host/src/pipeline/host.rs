@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use callgate_core::dead_letter::{DeadLetterPolicy, dead_letter_topic};
 use callgate_core::order::{LaneId, Ordering};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::bound::{Handler, RouteTable, Routes, never_matched};
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
 use super::quota::Quota;
+use super::room::{Room, SetAside};
 use super::unit::Settlement;
 use super::worker::{self, Worker};
 use crate::broker::{TopicPartition, Wake};
@@ -29,14 +30,21 @@ pub struct HostSettings {
     pub workers: usize,
     /// Polling threads, at most one a group.
     pub pollers: usize,
-    /// Bytes that all calls at once may reserve.
-    pub memory: usize,
+    /// Bytes that all of it may hold: calls and what comes of them, buffers, instances that are kept warm.
+    pub memory: u64,
     /// The room with the sandbox.
     pub invoke: invoke::Settings,
     /// Static membership: this host's name among the replicas.
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+}
+
+impl HostSettings {
+    /// What the instances that all workers keep warm hold at most.
+    fn warm_memory(&self) -> u64 {
+        self.workers as u64 * u64::from(self.invoke.warm_slots) * invoke::WARM_BYTES as u64
+    }
 }
 
 /// A group that was joined, and what its handlers are now.
@@ -55,6 +63,9 @@ pub struct Host {
     stop_workers: watch::Sender<bool>,
     settlements: Vec<Arc<Settlement>>,
     groups: Vec<JoinedGroup>,
+    memory: Arc<Room>,
+    // What calls cannot have of it: what is kept warm, and the tenants' buffers.
+    aside: Vec<SetAside>,
     // Ends guests that run for too long, until the last worker has gone.
     _watchdog: Watchdog,
 }
@@ -71,8 +82,8 @@ impl Host {
     ) -> anyhow::Result<Self> {
         let watchdog = Watchdog::start()?;
         let jobs = Arc::new(Jobs::default());
-        let shared =
-            worker::Shared { jobs: jobs.clone(), observer, memory: Arc::new(Semaphore::new(settings.memory >> 20)) };
+        let memory = Room::new(settings.memory);
+        let shared = worker::Shared { jobs: jobs.clone(), observer, memory: memory.clone() };
         let (stop_workers, stop) = watch::channel(false);
         let workers = (0..settings.workers)
             .map(|index| {
@@ -88,6 +99,8 @@ impl Host {
             stop_workers,
             settlements: Vec::new(),
             groups: Vec::new(),
+            aside: vec![memory.set_aside(settings.warm_memory())],
+            memory,
             _watchdog: watchdog,
         };
         host.join_groups(settings, handlers, &jobs)?;
@@ -111,6 +124,7 @@ impl Host {
             let refused = |error| anyhow::anyhow!("the Kafka client of tenant {} cannot be made: {error}", tenant.name);
             let settlement = Arc::new(Settlement::new(&tenant.client).map_err(refused)?);
             self.settlements.push(settlement.clone());
+            self.aside.push(self.memory.set_aside(tenant.bounds.bytes as u64));
             let quota = Arc::new(Quota::new(tenant.max_in_flight, tenant.share));
             let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
             for handler in handlers {

@@ -10,6 +10,7 @@ use callgate_core::reply::{ReturnAddress, error_reply};
 
 use super::bound::Bound;
 use super::observe::{Ended, Observer};
+use super::room::Reserved;
 use crate::consume::Place;
 use crate::settle::{self, End, Unit};
 
@@ -28,6 +29,8 @@ pub(super) struct RecordUnit {
     /// The host's span in a trace that the record brings.
     pub(super) span: Option<[u8; 8]>,
     pub(super) began: Instant,
+    /// Memory for what comes of it, held until that is where it should be.
+    pub(super) memory: Option<Reserved>,
 }
 
 impl Unit for RecordUnit {
