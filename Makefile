@@ -5,12 +5,13 @@ PYTHON := $(VENV)/bin/python
 RECORDS := 100000
 KILLS := 10
 REPEATS := 3
+SECONDS := 8
 ONLY :=
 
 stage = @printf '\n\033[1m==> %s\033[0m\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check guests build whole-way kill-run bench tools clean
+.PHONY: help demo test check guests build whole-way kill-run bench isolation tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +55,9 @@ kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and 
 bench: RECORDS := 200000
 bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3
 	$(PYTHON) tests/bench.py --records $(RECORDS) --repeats $(REPEATS)
+
+isolation: guests $(VENV) ## one tenant beside another that misbehaves: ONLY=spin,trap SECONDS=8 REPEATS=3
+	$(PYTHON) tests/isolation.py --only '$(ONLY)' --seconds $(SECONDS) --repeats $(REPEATS)
 
 tools: ## cargo-deny, which `check` uses where it is there
 	cargo install --locked --debug cargo-deny@0.20.2

@@ -236,17 +236,27 @@ impl GroupConsumer {
         GroupQuestions { consumer: Arc::downgrade(&self.consumer), embedded: self.embedded }
     }
 
-    /// Leaves the group (a static member does not) and waits at most `timeout` for it.
-    /// Returns whether it is closed; a broker that is down does not hold the process.
-    pub fn close(self, timeout: Duration) -> bool {
+    /// Leaves the group (a static member does not), on a thread of its own: a broker that is down holds nobody.
+    pub fn close(self) -> Closing {
         self.consumer.context().closing.store(true, Ordering::Release);
         let (closed, wait) = mpsc::channel();
         thread::spawn(move || {
             drop(self.consumer);
             // Nobody listens any more if it took too long.
             let _ = closed.send(());
+            self.wake.wake();
         });
-        wait.recv_timeout(timeout).is_ok()
+        Closing(wait)
+    }
+}
+
+/// A member that is leaving its group.
+pub struct Closing(mpsc::Receiver<()>);
+
+impl Closing {
+    /// Whether it has left. To be asked until it has, and no more.
+    pub fn is_done(&self) -> bool {
+        !matches!(self.0.try_recv(), Err(mpsc::TryRecvError::Empty))
     }
 }
 

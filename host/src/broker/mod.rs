@@ -12,14 +12,14 @@ mod settings;
 mod wake;
 
 pub use consumer::{
-    Assigned, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
+    Assigned, Closing, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
 };
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
-pub use settings::{ClientSettings, PRODUCER_BUFFER, PropertyRefusal, check_property};
+pub use settings::{ClientSettings, FETCHED_AHEAD, PropertyRefusal, check_property};
 pub use wake::Wake;
 
 use rdkafka::config::RDKafkaLogLevel;

@@ -4,8 +4,12 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-/// Bytes that a producer holds at most while the broker is slower than the handlers.
-pub const PRODUCER_BUFFER: usize = 64 << 20;
+/// Bytes that a producer's queue takes at most while the broker is slower than the handlers.
+const PRODUCER_QUEUE: usize = 64 << 20;
+
+/// Bytes that a consumer fetches ahead for each partition: its queue, and one fetch beyond. A record that is larger comes
+/// alone.
+pub const FETCHED_AHEAD: usize = 2 << 20;
 
 /// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +85,7 @@ impl ClientSettings {
     /// The producer of replies and dead letters.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.base();
-        config.set("linger.ms", "0").set("queue.buffering.max.kbytes", (PRODUCER_BUFFER >> 10).to_string());
+        config.set("linger.ms", "0").set("queue.buffering.max.kbytes", (PRODUCER_QUEUE >> 10).to_string());
         let mut config = self.with_properties(config);
         config
             .set("enable.idempotence", "true")

@@ -8,12 +8,11 @@ use clap::Args;
 
 use super::compile_component::compiler;
 use super::input::cache_dir;
-use super::load::verify;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found, Snapshot};
 use crate::invoke::{CacheSettings, Compiler, HostError};
-use crate::pipeline::code_cache;
+use crate::pipeline::{code_cache, verify};
 
 mod json;
 mod online;

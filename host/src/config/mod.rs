@@ -14,6 +14,7 @@ mod overrides;
 mod properties;
 mod reader;
 mod references;
+mod reload;
 mod resolve;
 mod secret;
 mod suggest;

@@ -28,7 +28,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         Written::Key,
         "remove the key: it belongs to `middleware`, which this version does not have either",
     ),
-    ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
     (
         "routes.circuit_breaker",
         Written::Key,

@@ -14,10 +14,10 @@ mod poller;
 mod status;
 mod watch;
 
-pub use group::{Group, GroupSettings};
+pub use group::{Group, GroupHandle, GroupSettings, Intent};
 pub use opening::FirstStart;
 pub use partition::{Bounds, Held, Partition, Place};
-pub use poller::Poller;
+pub use poller::{Poller, Pollers};
 pub use status::{GroupSnapshot, GroupStatus};
 
 use std::sync::Arc;
@@ -33,6 +33,9 @@ pub trait Intake: Send + Sync {
 
     /// Whether the topic's records are wanted: what patterns are for.
     fn routes(&self, topic: &str) -> bool;
+
+    /// So many partitions are assigned now.
+    fn assigned(&self, partitions: usize);
 
     /// A partition has been taken up. May wait for the broker: called on a thread of its own, before the first record.
     fn opened(&self, at: &TopicPartition, partitions: i32);

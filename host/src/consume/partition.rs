@@ -52,6 +52,12 @@ impl Place {
         self.partition.end(self.ticket, self.size);
     }
 
+    /// The record is put down without an end: nobody is there any more who could end it. Its partition takes in nothing
+    /// more until it is taken up anew, here or elsewhere, and the record comes again then.
+    pub fn put_down(self) {
+        self.partition.put_down(self.size);
+    }
+
     /// The partition that the record belongs to.
     pub fn partition(&self) -> &Arc<Partition> {
         &self.partition
@@ -106,6 +112,8 @@ pub struct Partition {
     topic_id: [u8; 16],
     ordering: Ordering,
     state: Mutex<State>,
+    // Some of its records were put down: it must be taken up anew before it can go on.
+    abandoned: AtomicBool,
     fenced: AtomicBool,
     fence: Notify,
     stopped: Mutex<Stops>,
@@ -151,6 +159,7 @@ impl Partition {
             topic_id,
             ordering,
             state: Mutex::new(state),
+            abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             fence: Notify::new(),
             stopped: Mutex::default(),
@@ -164,7 +173,7 @@ impl Partition {
 
     /// How many more records may be taken in now; 0 while it is full or stopped.
     pub fn room(&self) -> usize {
-        if self.stop_reason().is_some() {
+        if self.is_abandoned() || self.stop_reason().is_some() {
             return 0;
         }
         let state = self.state();
@@ -218,6 +227,34 @@ impl Partition {
         if made_room || drained {
             self.wake.wake();
         }
+    }
+
+    fn put_down(&self, size: usize) {
+        self.abandoned.store(true, Atomic::Release);
+        let mut state = self.state();
+        state.records -= 1;
+        state.bytes -= size;
+        state.started -= 1;
+        drop(state);
+        self.wake.wake();
+    }
+
+    /// Takes in nothing more and forgets what waits, since its handler has gone or its order has changed. Those being
+    /// worked on end.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Atomic::Release);
+        self.drain();
+        self.wake.wake();
+    }
+
+    /// Whether it must be taken up anew before it can go on.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Atomic::Acquire)
+    }
+
+    /// What is sequential in it.
+    pub fn ordering(&self) -> Ordering {
+        self.ordering
     }
 
     /// What to commit now, if anything has changed since the last commit that counted.
@@ -305,6 +342,11 @@ impl Partition {
     /// Takes in nothing more as long as this assignment lasts: only the operator can say how to go on.
     pub fn stop_for_good(&self, reason: String) {
         self.stops().for_good = Some(reason);
+    }
+
+    /// Whether only the operator can say how to go on.
+    pub fn is_stopped_for_good(&self) -> bool {
+        self.stops().for_good.is_some()
     }
 
     fn stops(&self) -> MutexGuard<'_, Stops> {

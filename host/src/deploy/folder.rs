@@ -61,6 +61,7 @@ fn handler(
         faults.extend(refused);
         Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes }
     });
+    let rollback = manifest.as_ref().and_then(|manifest| manifest.rollback);
     let outcome = match (tenant, component, &claim, env) {
         (Ok(tenant), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {
             tenant: tenant.clone(),
@@ -69,6 +70,7 @@ fn handler(
             group: claim.group.clone(),
             component,
             env,
+            rollback,
             routes: claim.routes.clone(),
         }),
         _ => {

@@ -86,6 +86,8 @@ pub struct Handler {
     pub component: ComponentFile,
     /// The guest's environment, which may hold the tenant's secrets.
     pub env: Vec<(String, Secret)>,
+    /// How many of a new version's first records may trap before the version before takes its place again.
+    pub rollback: Option<u32>,
     /// Its routes, each with topics of its own.
     pub routes: Vec<HandlerRoute>,
 }

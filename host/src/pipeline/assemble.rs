@@ -2,16 +2,20 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
+use super::loader::Loaded;
+use super::overview::Refused;
+use super::probation::Probation;
 use crate::broker::ClientSettings;
-use crate::config::{self, Memory, Operator};
+use crate::config::{self, Code, Fault, Memory, Operator, Place};
 use crate::consume::{Bounds, FirstStart};
+use crate::deploy::ComponentFile;
 use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget};
 use crate::{deploy, machine};
 
@@ -28,24 +32,18 @@ pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
     invoke::CacheSettings { folder: operator.deploy.cache.clone(), key }
 }
 
-/// The host's settings, from the operator's and the handlers that will run.
-pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
+/// The host's settings, from the operator's.
+pub fn host(operator: &Operator) -> HostSettings {
     let total = match operator.limits.memory {
         Memory::Bytes(bytes) => bytes,
         Memory::Percent(percent) => machine::memory().unwrap_or(ASSUMED_MEMORY) / 100 * u64::from(percent),
     };
-    let largest = handlers.iter().map(|handler| handler.tenant.call.max_memory).max().unwrap_or(0);
     let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
     HostSettings {
         workers,
         pollers: machine::cores(),
         memory: total,
-        // Address space is reserved for as much as any tenant may have, and no more.
-        invoke: invoke::Settings {
-            slots: SLOTS,
-            warm_slots: warm_slots(total, workers),
-            max_memory: largest.clamp(1 << 16, MAX_MEMORY),
-        },
+        invoke: invoke::Settings { slots: SLOTS, warm_slots: warm_slots(total, workers), max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
@@ -69,50 +67,76 @@ pub enum Brokers {
     Embedded,
 }
 
+type Tenants = BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>;
+
 /// Makes handlers of those that were found; each tenant is made once.
-pub struct Assembler<'a> {
-    operator: &'a Operator,
-    compiler: &'a Compiler,
+pub(super) struct Assembler {
+    operator: Arc<Operator>,
+    compiler: Arc<Compiler>,
     brokers: Brokers,
-    tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>,
+    tenants: Mutex<Tenants>,
 }
 
-impl<'a> Assembler<'a> {
+impl Assembler {
     /// For one reading of the operator's file.
-    pub fn new(operator: &'a Operator, compiler: &'a Compiler, brokers: Brokers) -> Self {
-        Self { operator, compiler, brokers, tenants: BTreeMap::new() }
+    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
+        Self { operator, compiler, brokers, tenants: Mutex::default() }
     }
 
-    /// The handler, compiled.
-    ///
-    /// # Errors
-    /// Where its component cannot be read, or not be compiled.
-    pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
-        let artifact = self.compiler.load(&found.component.read()?)?;
+    /// For another reading.
+    pub(super) fn of(&self, operator: &Arc<Operator>) -> Self {
+        Self::new(operator.clone(), self.compiler.clone(), self.brokers)
+    }
+
+    /// The handler, compiled; `probation` watches its first records.
+    pub(super) fn handler(&self, found: &deploy::Handler, probation: Option<Probation>) -> Loaded {
+        let link = match self.link(&found.component) {
+            Ok(link) => link,
+            Err(ended) => return ended,
+        };
         let (tenant, log) = self.tenant(&found.tenant);
-        Ok(Arc::new(Handler {
+        Loaded::Ready(Arc::new(Handler {
             callable: Arc::new(Callable {
                 tenant: tenant.name.clone(),
                 handler: found.name.clone(),
-                chain: vec![Link { name: found.component.name(), artifact: Arc::new(artifact) }],
+                chain: vec![link],
                 max_next_calls: 1,
                 env: found.env.clone(),
                 log,
             }),
             tenant,
             name: found.name.clone(),
+            version: found.version.clone(),
             group_id: found.group.to_string(),
             routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
+            probation,
         }))
     }
 
-    fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
-        let (operator, brokers) = (self.operator, self.brokers);
-        self.tenants
+    /// One component of the handler, compiled.
+    fn link(&self, component: &ComponentFile) -> Result<Link, Loaded> {
+        let place = Place::File(component.path.to_string_lossy().into());
+        let refused = |fault: Fault| Refused { code: fault.code.as_str(), sentence: fault.to_string() };
+        let bytes = component.read().map_err(|error| {
+            let message = format!("the component cannot be read: {error}");
+            let hint = "it is tried again; write components beside and rename them";
+            Loaded::NotNow(refused(Fault::new(&place, Code::ComponentMissing, message, hint)))
+        })?;
+        let artifact = self.compiler.load(&bytes).map_err(|error| {
+            let hint = "deploy a component that compiles; the version before goes on";
+            let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
+            if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) }
+        })?;
+        Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
+    }
+
+    fn tenant(&self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(operator, tenant, brokers)), Arc::new(log))
+                (Arc::new(resolved(&self.operator, tenant, self.brokers)), Arc::new(log))
             })
             .clone()
     }

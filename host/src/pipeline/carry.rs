@@ -1,5 +1,6 @@
 //! The way of one record.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ use crate::settle;
 /// Between attempts to find room for a call.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long a call may wait for turns beyond its deadline after so many attempts that found no room.
+const MAX_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Carries a record to its end: route → request → invoke → response → reply → settle. Returns when the next record of
 /// its lane may start. May be dropped at any point: the record then has no end, and comes again.
@@ -31,7 +34,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     let settlement = &*job.settlement;
     let (record, place) = held.split(&job.partition);
     // Without a route its handler is gone: later records wait too, uncommitted.
-    let Some(bound) = job.routes.get(&record.coordinate.topic) else { return };
+    let Some(bound) = job.routes.get(&record.coordinate.topic) else { return place.put_down() };
     let mut unit = RecordUnit {
         record,
         place,
@@ -55,7 +58,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         }
     }
 
-    let (mut pause, mut patience) = (FIRST_PAUSE, Duration::ZERO);
+    let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
     loop {
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
@@ -67,13 +70,16 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
                 drop(memory);
                 overloaded(&unit.bound, &reason, &mut pause).await;
                 // So that a call is not ended for want of turns for ever, however many compete.
-                patience = patience * 2 + unit.bound.limits.deadline;
+                patience = (patience * 2 + unit.bound.limits.deadline).min(MAX_PATIENCE);
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),
             Ok(response) => check(&response).map(|steering| (response, steering)),
         };
         unit.attempts += 1;
+        if let Some(probation) = unit.bound.handler.probation.as_ref().filter(|_| is_first_call) {
+            probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
+        }
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
@@ -81,7 +87,8 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
                 drop(memory);
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
-                let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return };
+                let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return unit.place.put_down() };
+                is_first_call = !Arc::ptr_eq(&unit.bound.handler, &bound.handler);
                 unit.bound = bound;
             }
             end => {

@@ -84,7 +84,7 @@ impl Unit for RecordUnit {
                 target: "callgate::dead_letter",
                 topic = %record.coordinate.topic, partition = record.coordinate.partition,
                 offset = record.coordinate.offset, tenant = %handler.tenant.name, handler = %handler.name,
-                digest = %handler.callable.digest(), stage = reason.stage().as_str(),
+                version = %handler.version, digest = %handler.callable.digest(), stage = reason.stage().as_str(),
                 reason = reason.as_str(), attempts, status, answered,
                 "dead letter"
             );
