@@ -9,6 +9,7 @@ mod native;
 mod producer;
 mod requester;
 mod settings;
+mod transactional;
 mod wake;
 
 pub use consumer::{
@@ -19,7 +20,8 @@ pub use embedded::EmbeddedBroker;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
-pub use settings::{ClientSettings, FETCHED_AHEAD, PropertyRefusal, check_property};
+pub use settings::{ClientSettings, FETCHED_AHEAD, PRODUCER_BUFFER, PropertyRefusal, check_property};
+pub use transactional::{GroupMembership, TransactionError, TransactionErrorKind, TransactionalProducer};
 pub use wake::Wake;
 
 use rdkafka::config::RDKafkaLogLevel;

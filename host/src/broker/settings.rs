@@ -1,15 +1,21 @@
 //! What every client of ours is set to: the settings that are promises of the product, and the operator's own.
 
+use std::time::Duration;
+
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 /// Bytes that a producer's queue takes at most while the broker is slower than the handlers.
-const PRODUCER_QUEUE: usize = 64 << 20;
+pub const PRODUCER_BUFFER: usize = 64 << 20;
 
 /// Bytes that a consumer fetches ahead for each partition: its queue, and one fetch beyond. A record that is larger comes
 /// alone.
 pub const FETCHED_AHEAD: usize = 2 << 20;
+
+/// How long the broker keeps a transaction open whose producer says nothing any more. So long whoever takes a partition
+/// over may have to wait after a crash.
+pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +91,7 @@ impl ClientSettings {
     /// The producer of replies and dead letters.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.base();
-        config.set("linger.ms", "0").set("queue.buffering.max.kbytes", (PRODUCER_QUEUE >> 10).to_string());
+        config.set("linger.ms", "0").set("queue.buffering.max.kbytes", (PRODUCER_BUFFER >> 10).to_string());
         let mut config = self.with_properties(config);
         config
             .set("enable.idempotence", "true")
@@ -100,6 +106,21 @@ impl ClientSettings {
             .set("message.max.bytes", "1000000000")
             // A return address must never make a topic.
             .set("allow.auto.create.topics", if self.embedded { "true" } else { "false" });
+        config
+    }
+
+    /// The producer of whole transactions.
+    pub(super) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
+        let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
+        let mut config = self.producer();
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", &timeout)
+            // What is not acknowledged by then is aborted with its transaction, and written again.
+            .set("message.timeout.ms", &timeout)
+            .set("socket.timeout.ms", &timeout)
+            // The broker may still be at the last transaction's end when the next one begins.
+            .set("retry.backoff.ms", "10");
         config
     }
 

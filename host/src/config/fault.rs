@@ -49,6 +49,8 @@ codes! {
     InvalidName = "config.invalid-name",
     /// A topic's name, or an entry of a list of topics, that Kafka does not allow.
     InvalidTopic = "config.invalid-topic",
+    /// An entry of `outbound` that is no origin, or one that nobody may reach.
+    InvalidOrigin = "config.invalid-origin",
     /// A `${..}` that cannot be read, or may not stand where it stands.
     Reference = "config.reference",
     /// A `CALLGATE__` variable that overrides nothing.
@@ -105,6 +107,8 @@ codes! {
     TopicForbidden = "broker.topic-forbidden",
     /// A consumer group that a tenant may not join.
     GroupForbidden = "broker.group-forbidden",
+    /// The tenant may not use transactional ids of a group, and delivery is exactly-once.
+    TransactionsForbidden = "broker.transactions-forbidden",
     /// A topic takes smaller records than may be written to it (a warning).
     TopicLimit = "broker.topic-limit",
     /// A topic pattern that matches no topic now (a warning).

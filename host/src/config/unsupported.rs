@@ -16,22 +16,11 @@ pub(crate) enum Written<'a> {
 
 /// Path (a `*` stands for any name), what is written there, and what to do instead.
 const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
-    (
-        "kafka.delivery",
-        Written::Text("exactly-once"),
-        "use \"at-least-once\" and let readers of replies drop repeats by their correlation id",
-    ),
-    ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (
         "max_next_calls",
         Written::Key,
         "remove the key: it belongs to `middleware`, which this version does not have either",
-    ),
-    (
-        "routes.circuit_breaker",
-        Written::Key,
-        "remove the key: a route is never paused by the share of its dead letters",
     ),
     ("routes.instances", Written::Text("reuse"), "use \"fresh\": each record gets an instance of its own"),
     ("routes.instances", Written::Table, "use \"fresh\": each record gets an instance of its own"),

@@ -4,7 +4,7 @@
 //! has arrived. A new assignment of the same partition is a new value: work of the old one is fenced and cannot end
 //! anything of the new one.
 
-use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
@@ -14,6 +14,7 @@ use callgate_core::record::Record;
 use tokio::sync::Notify;
 
 use crate::broker::{TopicPartition, Wake};
+use crate::planted;
 
 /// Ends that are worth waking the feeding thread for, where it was full. It looks now and then without being woken, too.
 const ENDS_A_WAKE: usize = 256;
@@ -61,6 +62,29 @@ impl Place {
     /// The partition that the record belongs to.
     pub fn partition(&self) -> &Arc<Partition> {
         &self.partition
+    }
+
+    /// What to commit for the partition of these places, all of one assignment, together with what ends their records.
+    /// Each commit of the partition has a higher sequence number than the last. `None` where there is no place.
+    pub fn commit_with<'p>(places: impl Iterator<Item = &'p Self> + Clone) -> Option<Commit> {
+        let partition = &places.clone().next()?.partition;
+        let mut state = partition.state();
+        state.sequence += 1;
+        let sequence = state.sequence;
+        let commit = state.offsets.snapshot_with(places.map(|place| &place.ticket), partition.topic_id, sequence);
+        Some(partition.with_planted_fault(commit, &state))
+    }
+}
+
+/// As long as it lives the partition is not given up, though it may be fenced: a transaction holds ends of its records.
+#[derive(Debug)]
+pub struct Hold(Arc<Partition>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.0.holds.fetch_sub(1, Atomic::SeqCst) == 1 && self.0.is_fenced() {
+            self.0.wake.wake();
+        }
     }
 }
 
@@ -111,7 +135,10 @@ pub struct Partition {
     pub at: TopicPartition,
     topic_id: [u8; 16],
     ordering: Ordering,
+    slot: usize,
     state: Mutex<State>,
+    leaving: AtomicBool,
+    holds: AtomicUsize,
     // Some of its records were put down: it must be taken up anew before it can go on.
     abandoned: AtomicBool,
     fenced: AtomicBool,
@@ -129,6 +156,8 @@ pub struct Beginning {
     pub position: i64,
     /// What the group has committed beside it, if anything: which records have ended above it.
     pub metadata: Option<Metadata>,
+    /// See [`Partition::slot`].
+    pub slot: usize,
 }
 
 impl Partition {
@@ -141,7 +170,7 @@ impl Partition {
         bounds: Bounds,
         wake: Arc<Wake>,
     ) -> Self {
-        let Beginning { topic_id, position, metadata } = beginning;
+        let Beginning { topic_id, position, metadata, slot } = beginning;
         let (sequence, ended) = metadata.map_or_else(Default::default, |known| (known.sequence, known.ended));
         let state = State {
             lanes: Lanes::new(),
@@ -158,7 +187,10 @@ impl Partition {
             at,
             topic_id,
             ordering,
+            slot,
             state: Mutex::new(state),
+            leaving: AtomicBool::new(false),
+            holds: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             fence: Notify::new(),
@@ -201,7 +233,8 @@ impl Partition {
         }
         let key = record.key.clone();
         let held = Held { record, ticket, size };
-        Ok(state.lanes.admit(self.ordering, key.as_ref(), held, size))
+        let ordering = if planted::fault("wrong-lane") { Ordering::Unordered } else { self.ordering };
+        Ok(state.lanes.admit(ordering, key.as_ref(), held, size))
     }
 
     /// The lane's next record; `None` ends the lane.
@@ -262,8 +295,25 @@ impl Partition {
         let mut state = self.state();
         (state.offsets.dirty() || state.commit_anyway).then(|| {
             state.sequence += 1;
-            state.offsets.snapshot(self.topic_id, state.sequence)
+            let commit = state.offsets.snapshot(self.topic_id, state.sequence);
+            self.with_planted_fault(commit, &state)
         })
+    }
+
+    /// The commit, unless a fault is planted.
+    fn with_planted_fault(&self, mut commit: Commit, state: &State) -> Commit {
+        let in_flight = state.offsets.in_flight();
+        let passed = match in_flight {
+            _ if planted::fault("commit-what-was-taken-in") => in_flight,
+            1.. if planted::fault("end-twice") => 1,
+            _ => 0,
+        };
+        if passed > 0 || planted::fault("lose-metadata") {
+            commit.metadata.clear();
+        }
+        commit.offset += passed as i64;
+        commit.metadata = planted::outdated("outdated-metadata", &self.at.to_string(), commit.metadata);
+        commit
     }
 
     /// Whether the topic's id is known, and another one than this.
@@ -276,6 +326,30 @@ impl Partition {
         self.state().commit_anyway = true;
     }
 
+    /// Whether the group has no offset here as long as that commit has not counted.
+    pub fn has_no_offset(&self) -> bool {
+        self.state().commit_anyway
+    }
+
+    /// The lowest number that no other partition of the group has now: they are spread by it.
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// Keeps it from being given up while a transaction holds ends of its records; `None` once it is fenced. Who has a
+    /// hold must still look whether it has been fenced since, before anything counts.
+    pub fn hold(self: &Arc<Self>) -> Option<Hold> {
+        // Counted first: whoever fences sees the hold, or it is not given out.
+        self.holds.fetch_add(1, Atomic::SeqCst);
+        let hold = Hold(self.clone());
+        (!self.is_fenced()).then_some(hold)
+    }
+
+    /// Whether a transaction holds ends of its records.
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Atomic::SeqCst) > 0
+    }
+
     /// That commit counted.
     pub fn committed(&self, commit: &Commit) {
         let mut state = self.state();
@@ -285,8 +359,14 @@ impl Partition {
 
     /// Forgets the records that wait; those being worked on go on. For the time before a revocation.
     pub fn drain(&self) {
+        self.leaving.store(true, Atomic::Release);
         let mut state = self.state();
         state.lanes.clear();
+    }
+
+    /// Whether it is being given up: nothing that only waits should go on waiting.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Atomic::Acquire)
     }
 
     /// How many records are being worked on, their ends not yet durable.
@@ -306,14 +386,14 @@ impl Partition {
 
     /// The partition is no longer ours. Work on it is given up; whatever ends later counts for nothing.
     pub fn fence(&self) {
-        self.fenced.store(true, Atomic::Release);
+        self.fenced.store(true, Atomic::SeqCst);
         self.drain();
         self.fence.notify_waiters();
     }
 
     /// Whether it is no longer ours.
     pub fn is_fenced(&self) -> bool {
-        self.fenced.load(Atomic::Acquire)
+        self.fenced.load(Atomic::SeqCst)
     }
 
     /// Waits until it is no longer ours.

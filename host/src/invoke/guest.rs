@@ -1,4 +1,4 @@
-//! What a guest finds around it: all of WASI 0.2, every capability off.
+//! What a guest finds around it: all of WASI, every capability off.
 
 use std::sync::Arc;
 
@@ -13,11 +13,13 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
-use super::Callable;
+use super::exports::Wasi;
 use super::guest_log::{GuestLog, Stream};
 use super::memory::Memory;
 use super::meter::Meter;
 use super::next::Next;
+use super::outbound::{Outgoing, Sending};
+use super::{Callable, wrapped};
 
 /// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host memory
 /// of its own, header lists most. Some hundred requests at once need as many; each call reserves memory for all.
@@ -37,6 +39,9 @@ const RANDOM_BYTES: u64 = 1 << 20;
 const BODY_CHUNKS: usize = 7;
 const BODY_CHUNK_BYTES: usize = 16 << 10;
 
+/// The same in WASI 0.3, where two chunks are buffered at most.
+const P3_BODY_CHUNK_BYTES: usize = 64 << 10;
+
 /// A store's data: the state of one component in one call.
 pub(super) struct Guest {
     wasi: WasiCtx,
@@ -48,17 +53,24 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// The linker that all components of an engine are linked with.
-    pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Self>> {
+    /// The linker that all components of an engine are linked with. Those of WASI 0.3 find both versions: the standard
+    /// libraries of their languages may well stand on WASI 0.2.
+    pub(super) fn linker(engine: &Engine, wasi: Wasi) -> wasmtime::Result<Linker<Self>> {
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        if wasi == Wasi::P3 {
+            wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+            wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+            wrapped::add_to_linker(&mut linker)?;
+        }
         Ok(linker)
     }
 
     /// A component that calls on to `next`, if it may.
     pub(super) fn new(
         callable: &Arc<Callable>,
+        outgoing: Outgoing,
         limits: &CallLimits,
         meter: Arc<Meter>,
         memory: Memory,
@@ -68,7 +80,8 @@ impl Guest {
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
-        Self { wasi: wasi(callable), http, table, hooks: Hooks { next }, memory, meter }
+        let hooks = Hooks { callable: callable.clone(), outgoing, next };
+        Self { wasi: wasi(callable), http, table, hooks, memory, meter }
     }
 
     /// A store for it, with all its limits.
@@ -129,8 +142,10 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Where outgoing requests go: to the next component of the chain, and nowhere else, since no tenant has outbound hosts.
+/// Where outgoing requests go: to the next component of the chain, or out.
 struct Hooks {
+    callable: Arc<Callable>,
+    outgoing: Outgoing,
     next: Option<Next>,
 }
 
@@ -143,21 +158,17 @@ impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>,
-            > + Send,
-    > {
-        let sent = match &self.next {
-            Some(next) if is_next(request.uri()) => next.send(request),
-            _ => Err(Error::HttpRequestDenied),
-        };
-        match sent {
-            Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
-            Err(error) => Box::new(async { Err(error) }),
+    ) -> Sending {
+        if is_next(request.uri()) {
+            let sent = self.next.as_ref().map_or(Err(Error::HttpRequestDenied), |next| next.send(request));
+            return match sent {
+                Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
+                Err(error) => Box::new(async { Err(error) }),
+            };
         }
+        self.outgoing.send(&self.callable, request, options)
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
@@ -166,6 +177,10 @@ impl WasiHttpHooks for Hooks {
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        P3_BODY_CHUNK_BYTES
     }
 }
 

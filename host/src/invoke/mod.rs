@@ -18,21 +18,27 @@ mod artifact;
 mod body;
 mod cache;
 mod call_p2;
+mod call_p3;
 mod chain;
 mod compiler;
 mod engine;
 mod exports;
 mod guest;
 mod guest_log;
+mod imports;
 mod invoker;
 mod load;
 mod loaded;
 mod memory;
 mod meter;
 mod next;
+mod outbound;
 mod outcome;
+mod sandbox;
+mod trial;
 mod waits;
 mod watchdog;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -48,10 +54,12 @@ use crate::config::Secret;
 pub use artifact::Artifact;
 pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
-pub use engine::WARM_BYTES;
-pub use exports::{NotAHandler, check};
+pub use exports::{Interface, NotAHandler, Wasi, check};
 pub use guest_log::LogBudget;
+pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
+pub use outbound::{Network, Outbound, OutboundCount, OutboundLimits};
+pub use trial::{Trial, TrialError};
 pub use waits::Waits;
 pub use watchdog::Watchdog;
 
@@ -63,11 +71,15 @@ const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else 
 pub struct Settings {
     /// Instances at once on one worker. Each reserves address space.
     pub slots: u32,
-    /// How many of those that have been used keep up to [`WARM_BYTES`] of memory, for the next ones.
-    pub warm_slots: u32,
+    /// Bytes of memory that those of one worker keep when they are not in use, for the next ones.
+    pub warm_memory: usize,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
 }
+
+/// What the log is to leave out: a guest can make the implementation of its interfaces warn at will, and nothing bounds that.
+/// What comes of a guest's requests is told by this room.
+pub const LOG_DIRECTIVE: &str = "wasmtime_wasi_http=error";
 
 /// One version of a handler, ready to be called.
 #[derive(Debug)]
@@ -84,6 +96,8 @@ pub struct Callable {
     pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
+    /// Whom it may call; shared by all handlers of the tenant.
+    pub outbound: Arc<Outbound>,
 }
 
 impl Callable {

@@ -9,20 +9,21 @@ use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
-use super::loader::Loaded;
-use super::overview::Refused;
 use super::probation::Probation;
 use crate::broker::ClientSettings;
-use crate::config::{self, Code, Fault, Memory, Operator, Place};
+use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::deploy::ComponentFile;
-use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget};
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits, Trial};
+use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
 const SLOTS: u32 = 128;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
+/// What the instances of one worker keep at most when they are not in use.
+const MOST_WARM: usize = 512 << 20;
 /// Where the machine does not tell how much memory it has.
 const ASSUMED_MEMORY: u64 = 4 << 30;
 
@@ -43,8 +44,12 @@ pub fn host(operator: &Operator) -> HostSettings {
         workers,
         pollers: machine::cores(),
         memory: total,
-        invoke: invoke::Settings { slots: SLOTS, warm_slots: warm_slots(total, workers), max_memory: MAX_MEMORY },
+        invoke: invoke::Settings { slots: SLOTS, warm_memory: warm_memory(total, workers), max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
+        guarantee: match operator.kafka.delivery {
+            config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
+            config::Delivery::ExactlyOnce => Guarantee::ExactlyOnce { instance: operator.kafka.instance_id.clone() },
+        },
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,
@@ -52,10 +57,9 @@ pub fn host(operator: &Operator) -> HostSettings {
     }
 }
 
-/// How many instances each worker keeps warm: all of them, within an eighth of the host's memory.
-fn warm_slots(memory: u64, workers: usize) -> u32 {
-    let affordable = memory / 8 / (workers * invoke::WARM_BYTES) as u64;
-    affordable.clamp(1, SLOTS.into()) as u32
+/// What each worker's instances may keep when they are not in use: an eighth of the host's memory, all workers together.
+fn warm_memory(memory: u64, workers: usize) -> usize {
+    usize::try_from(memory / 8 / workers as u64).map_or(MOST_WARM, |share| share.min(MOST_WARM))
 }
 
 /// Which kind of broker the clients speak to.
@@ -67,43 +71,69 @@ pub enum Brokers {
     Embedded,
 }
 
-type Tenants = BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>;
+/// What all handlers of a tenant share.
+#[derive(Clone)]
+struct OfTenant {
+    tenant: Arc<Tenant>,
+    log: Arc<LogBudget>,
+    outbound: Arc<Outbound>,
+}
+
+/// Why a version cannot be loaded.
+pub(super) struct NotLoaded {
+    /// What is wrong, where, and what to do.
+    pub(super) fault: Fault,
+    /// The host lacked something, which another attempt may find.
+    pub(super) again: bool,
+}
 
 /// Makes handlers of those that were found; each tenant is made once.
 pub(super) struct Assembler {
     operator: Arc<Operator>,
     compiler: Arc<Compiler>,
+    network: Network,
     brokers: Brokers,
-    tenants: Mutex<Tenants>,
+    tenants: Mutex<BTreeMap<Arc<str>, OfTenant>>,
 }
 
 impl Assembler {
     /// For one reading of the operator's file.
-    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
-        Self { operator, compiler, brokers, tenants: Mutex::default() }
+    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, network: Network, brokers: Brokers) -> Self {
+        Self { operator, compiler, network, brokers, tenants: Mutex::default() }
     }
 
     /// For another reading.
     pub(super) fn of(&self, operator: &Arc<Operator>) -> Self {
-        Self::new(operator.clone(), self.compiler.clone(), self.brokers)
+        Self::new(operator.clone(), self.compiler.clone(), self.network.clone(), self.brokers)
     }
 
-    /// The handler, compiled; `probation` watches its first records.
-    pub(super) fn handler(&self, found: &deploy::Handler, probation: Option<Probation>) -> Loaded {
-        let link = match self.link(&found.component) {
-            Ok(link) => link,
-            Err(ended) => return ended,
-        };
-        let (tenant, log) = self.tenant(&found.tenant);
-        Loaded::Ready(Arc::new(Handler {
-            callable: Arc::new(Callable {
-                tenant: tenant.name.clone(),
-                handler: found.name.clone(),
-                chain: vec![link],
-                max_next_calls: 1,
-                env: found.env.clone(),
-                log,
-            }),
+    /// The handler, compiled and tried; `probation` watches its first records.
+    ///
+    /// # Errors
+    /// What is wrong with it, or what the host lacks to find out.
+    pub(super) fn handler(
+        &self,
+        found: &deploy::Handler,
+        trial: &Trial,
+        probation: Option<Probation>,
+    ) -> Result<Arc<Handler>, NotLoaded> {
+        let link = self.link(&found.component)?;
+        let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
+        let callable = Arc::new(Callable {
+            tenant: tenant.name.clone(),
+            handler: found.name.clone(),
+            chain: vec![link],
+            max_next_calls: 1,
+            env: found.env.clone(),
+            log,
+            outbound,
+        });
+        trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
+            fault: found.component.refused(&error.to_string()),
+            again: !error.is_fault_of_component(),
+        })?;
+        Ok(Arc::new(Handler {
+            callable,
             tenant,
             name: found.name.clone(),
             version: found.version.clone(),
@@ -114,29 +144,25 @@ impl Assembler {
     }
 
     /// One component of the handler, compiled.
-    fn link(&self, component: &ComponentFile) -> Result<Link, Loaded> {
-        let place = Place::File(component.path.to_string_lossy().into());
-        let refused = |fault: Fault| Refused { code: fault.code.as_str(), sentence: fault.to_string() };
-        let bytes = component.read().map_err(|error| {
-            let message = format!("the component cannot be read: {error}");
-            let hint = "it is tried again; write components beside and rename them";
-            Loaded::NotNow(refused(Fault::new(&place, Code::ComponentMissing, message, hint)))
-        })?;
-        let artifact = self.compiler.load(&bytes).map_err(|error| {
-            let hint = "deploy a component that compiles; the version before goes on";
-            let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
-            if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) }
-        })?;
+    fn link(&self, component: &ComponentFile) -> Result<Link, NotLoaded> {
+        let refused = |reason: String, again| NotLoaded { fault: component.refused(&reason), again };
+        // Whatever lies there now is found by the watch.
+        let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
+        let loaded = self.compiler.load(&bytes);
+        let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
         Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
     }
 
-    fn tenant(&self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
+    fn tenant(&self, tenant: &config::Tenant) -> OfTenant {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(&self.operator, tenant, self.brokers)), Arc::new(log))
+                let resolved = resolved(&self.operator, tenant, self.brokers);
+                let limits = OutboundLimits::new(&resolved.call, resolved.max_in_flight);
+                let outbound = Outbound::new(&tenant.name, &tenant.settings.outbound, limits, &self.network);
+                OfTenant { tenant: Arc::new(resolved), log: Arc::new(log), outbound: Arc::new(outbound) }
             })
             .clone()
     }

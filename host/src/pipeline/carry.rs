@@ -15,11 +15,13 @@ use callgate_core::route::WithoutReplyTo;
 use http::Response;
 
 use super::bound::Bound;
+use super::gate;
 use super::jobs::Job;
 use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
 use crate::invoke::CallError;
+use crate::planted;
 use crate::settle;
 
 /// Between attempts to find room for a call.
@@ -43,6 +45,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         address: None,
         attempts: 0,
         status: None,
+        pass: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
         memory: None,
         began: Instant::now(),
@@ -60,6 +63,10 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
 
     let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
     loop {
+        match gate::pass(job, &mut unit).await {
+            Some(other_version) => is_first_call |= other_version,
+            None => return unit.place.put_down(),
+        }
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
@@ -76,7 +83,10 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Err(CallError::Failed(failure)) => Err(failure),
             Ok(response) => check(&response).map(|steering| (response, steering)),
         };
-        unit.attempts += 1;
+        unit.attempts += 1 + u32::from(planted::fault("attempts-off-by-one"));
+        if planted::fault("swallow-trap") && matches!(&outcome, Err(failure) if failure.reason == Reason::Trap) {
+            return settlement.done(unit).await;
+        }
         if let Some(probation) = unit.bound.handler.probation.as_ref().filter(|_| is_first_call) {
             probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
         }
@@ -85,6 +95,11 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
                 drop(memory);
+                if planted::fault("retry-loses-place")
+                    && let Some(next) = job.partition.next(&job.lane)
+                {
+                    Box::pin(carry(worker, job, next)).await;
+                }
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
                 let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return unit.place.put_down() };
@@ -176,7 +191,11 @@ async fn settle(
 ) {
     let replied = |unit: &RecordUnit| {
         let (Some(address), Ok((response, steering))) = (&unit.address, &outcome) else { return None };
-        Some(reply(&unit.record, address, response, steering, &unit.bound.handler.tenant.reply, unit.span))
+        let mut reply = reply(&unit.record, address, response, steering, &unit.bound.handler.tenant.reply, unit.span);
+        if planted::fault("no-hops") {
+            reply.headers.retain(|header| &*header.name != b"x-callgate-hops");
+        }
+        Some(reply)
     };
     match end {
         Disposition::Reply => match replied(&unit) {

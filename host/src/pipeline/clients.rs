@@ -12,8 +12,9 @@ use super::intake::GroupIntake;
 use super::jobs::Jobs;
 use super::quota::Quota;
 use super::room::{Room, SetAside};
-use super::unit::Settlement;
+use super::unit::RecordUnit;
 use crate::consume::{Bounds, Group, GroupHandle, GroupSettings, GroupStatus, Intent, Pollers};
+use crate::settle::{Guarantee, Settlements};
 
 /// How long what was sent may take to be acknowledged when a client set is given up.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ struct RunningGroup {
 /// See the module.
 pub(super) struct Clients {
     tenant: Arc<Tenant>,
-    settlement: Arc<Settlement>,
+    settlements: Settlements<RecordUnit>,
     quota: Arc<Quota>,
     // Memory for the records that are taken in.
     buffers: SetAside,
@@ -49,9 +50,9 @@ impl Clients {
     ///
     /// # Errors
     /// librdkafka's own sentence, where it refuses the settings.
-    pub(super) fn new(tenant: &Arc<Tenant>, memory: &Arc<Room>) -> Result<Self, String> {
+    pub(super) fn new(tenant: &Arc<Tenant>, guarantee: &Guarantee, memory: &Arc<Room>) -> Result<Self, String> {
         Ok(Self {
-            settlement: Arc::new(Settlement::new(&tenant.client)?),
+            settlements: Settlements::new(&tenant.client, guarantee)?,
             quota: Arc::new(Quota::new(tenant.max_in_flight, tenant.share)),
             buffers: memory.set_aside(tenant.bounds.bytes as u64),
             tenant: tenant.clone(),
@@ -144,7 +145,7 @@ impl Clients {
             dead_letter: tenant.dead_letter.clone(),
             routes: routes.clone(),
             jobs: around.jobs.clone(),
-            settlement: Arc::new(self.settlement.of_group(group_id)),
+            settlement: Arc::new(self.settlements.of_group(group_id)),
             quota: self.quota.clone(),
             fetched: Mutex::new(around.memory.set_aside(0)),
         });
@@ -153,6 +154,7 @@ impl Clients {
             group_id: group_id.to_owned(),
             instance_id: around.settings.instance_id.clone(),
             first_start: around.settings.first_start,
+            transactional: around.settings.guarantee != Guarantee::AtLeastOnce,
             intent,
         };
         let poller = around.pollers.poller();
@@ -166,9 +168,12 @@ impl Clients {
         self.groups.values().map(|group| group.handle.status())
     }
 
-    /// Takes up again what was stopped for good.
+    /// Takes up again what was stopped for good, and lets paused routes go on.
     pub(super) fn resume(&self) {
-        self.groups.values().for_each(|group| group.handle.resume());
+        for group in self.groups.values() {
+            group.routes.table().open_gates();
+            group.handle.resume();
+        }
     }
 
     /// Begins to leave all groups.
@@ -193,7 +198,7 @@ impl Clients {
 
     /// Waits until what was sent is acknowledged, for a while.
     pub(super) fn flush(&self) {
-        if !self.settlement.flush(LAST_FLUSH) {
+        if !self.settlements.flush(LAST_FLUSH) {
             tracing::warn!(
                 target: "callgate::pipeline", code = "run.left-without-answer", tenant = %self.tenant.name,
                 "some records that were sent were not acknowledged in time; theirs come again"

@@ -14,7 +14,8 @@ use super::observe::Observer;
 use super::room::{Room, SetAside};
 use super::worker::{self, Worker};
 use crate::consume::{FirstStart, GroupStatus, Pollers};
-use crate::invoke::{self, Invoker, Watchdog};
+use crate::invoke::{self, Invoker, Network, Watchdog};
+use crate::settle::Guarantee;
 
 /// Between attempts to make clients that the Kafka client has refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
@@ -34,12 +35,14 @@ pub struct HostSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// How sure it is that nothing is repeated.
+    pub guarantee: Guarantee,
 }
 
 impl HostSettings {
     /// What the instances that all workers keep warm hold at most.
     fn warm_memory(&self) -> u64 {
-        self.workers as u64 * u64::from(self.invoke.warm_slots) * invoke::WARM_BYTES as u64
+        (self.workers * self.invoke.warm_memory) as u64
     }
 }
 
@@ -58,8 +61,9 @@ pub struct Host {
     unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
     // What the instances hold that are kept warm.
     _warm: SetAside,
+    network: Network,
     // Ends guests that run for too long, until the last worker has gone.
-    _watchdog: Watchdog,
+    watchdog: Watchdog,
 }
 
 impl Host {
@@ -68,7 +72,7 @@ impl Host {
     /// # Errors
     /// A sentence: what the machine refuses.
     pub fn start(settings: HostSettings, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
-        let watchdog = Watchdog::start()?;
+        let (watchdog, network) = (Watchdog::start()?, Network::start()?);
         let jobs = Arc::new(Jobs::default());
         let memory = Room::new(settings.memory);
         let shared = worker::Shared { jobs: jobs.clone(), observer, memory: memory.clone() };
@@ -91,8 +95,19 @@ impl Host {
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
             unfinished: None,
-            _watchdog: watchdog,
+            network,
+            watchdog,
         })
+    }
+
+    /// What outgoing requests of guests share.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What the workers' guests run in.
+    pub(super) fn sandbox(&self) -> (invoke::Settings, Watchdog) {
+        (self.settings.invoke.clone(), self.watchdog.clone())
     }
 
     /// Makes what runs equal to these handlers. A version that takes another's place does so between two calls, and
@@ -125,7 +140,7 @@ impl Host {
             return false;
         }
         if !self.tenants.contains_key(name) {
-            match Clients::new(&handlers[0].tenant, &self.memory) {
+            match Clients::new(&handlers[0].tenant, &self.settings.guarantee, &self.memory) {
                 Ok(clients) => {
                     self.tenants.insert(name.clone(), clients);
                 }

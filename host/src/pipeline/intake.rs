@@ -10,7 +10,7 @@ use super::jobs::{Job, Jobs};
 use super::quota::Quota;
 use super::room::SetAside;
 use super::unit::Settlement;
-use crate::broker::{FETCHED_AHEAD, TopicPartition};
+use crate::broker::{FETCHED_AHEAD, GroupQuestions, TopicPartition};
 use crate::consume::{Intake, Partition};
 
 /// The routes of one group, and the workers' queue behind them.
@@ -27,6 +27,10 @@ pub(super) struct GroupIntake {
 }
 
 impl Intake for GroupIntake {
+    fn joining(&self, group: GroupQuestions) {
+        self.settlement.bind(group);
+    }
+
     fn ordering(&self, topic: &str) -> Ordering {
         self.routes.get(topic).map(|bound| bound.route.ordering).unwrap_or_default()
     }

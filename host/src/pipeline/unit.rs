@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use callgate_core::breaker::Pass;
 use callgate_core::dead_letter::{DeadLetterContext, dead_letter, dead_letter_topic};
 use callgate_core::failure::Failure;
+use callgate_core::offsets::Commit;
 use callgate_core::record::{Coordinate, OutgoingRecord, Record};
 use callgate_core::reply::{ReturnAddress, error_reply};
 
 use super::bound::Bound;
+use super::gate::Gate;
 use super::observe::{Ended, Observer};
 use super::room::Reserved;
-use crate::consume::Place;
-use crate::settle::{self, End, Unit};
+use crate::consume::{Hold, Place};
+use crate::settle::{self, End, TransactionEnd, Unit};
 
 /// How the ends of records are made durable.
 pub(super) type Settlement = settle::Settlement<RecordUnit>;
@@ -26,6 +29,8 @@ pub(super) struct RecordUnit {
     pub(super) address: Option<ReturnAddress>,
     pub(super) attempts: u32,
     pub(super) status: Option<u16>,
+    /// The leave that a circuit breaker has given, and which.
+    pub(super) pass: Option<(Arc<Gate>, Pass)>,
     /// The host's span in a trace that the record brings.
     pub(super) span: Option<[u8; 8]>,
     pub(super) began: Instant,
@@ -34,6 +39,8 @@ pub(super) struct RecordUnit {
 }
 
 impl Unit for RecordUnit {
+    type Hold = Hold;
+
     fn coordinate(&self) -> &Coordinate {
         &self.record.coordinate
     }
@@ -74,8 +81,11 @@ impl Unit for RecordUnit {
     }
 
     fn end(self, end: End) {
-        let Self { record, place, bound, observer, address, attempts, status, began, .. } = self;
+        let Self { record, place, bound, observer, address, attempts, status, pass, began, .. } = self;
         place.end();
+        if let Some((gate, pass)) = pass {
+            gate.ended(&bound, pass, matches!(end, End::DeadLettered { .. }));
+        }
         let reply_topic = address.as_ref().map(|address| &*address.topic);
         let took = began.elapsed();
         if let End::DeadLettered { reason, answered } = end {
@@ -90,5 +100,21 @@ impl Unit for RecordUnit {
             );
         }
         observer.ended(&Ended { record: &record, bound: &bound, reply_topic, attempts, status, end, took });
+    }
+
+    fn slot(&self) -> usize {
+        self.place.partition().slot()
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        self.place.partition().hold()
+    }
+
+    fn commit_with(units: &[&Self]) -> Option<Commit> {
+        Place::commit_with(units.iter().map(|unit| &unit.place))
+    }
+
+    fn transaction_ended(&self, end: TransactionEnd) {
+        self.observer.transaction_ended(&self.bound.handler.group_id, end);
     }
 }

@@ -13,8 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::invoke::OutboundCount;
 use crate::pipeline::{Bound, Ended, Observer, Overview};
-use crate::settle::End;
+use crate::settle::{End, TransactionEnd};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandlerLabels {
@@ -43,6 +44,12 @@ struct GroupLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransactionLabels {
+    group: String,
+    end: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabels {
     tenant: String,
     handler: String,
@@ -62,6 +69,12 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutboundLabels {
+    tenant: String,
+    outcome: &'static str,
+}
+
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
 /// The host's metrics: an [`Observer`] of the pipeline, and a page for Prometheus.
@@ -76,6 +89,8 @@ pub struct Metrics {
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
+    outbound: Family<OutboundLabels, Counter>,
+    transactions: Family<TransactionLabels, Counter>,
     versions: Family<VersionLabels, Gauge>,
     refused: Family<RefusedLabels, Gauge>,
     deployments: Family<OutcomeLabels, Counter>,
@@ -128,6 +143,8 @@ impl Default for Metrics {
         let (rebalances, failed_commits) = (Family::default(), Family::default());
         registry.register("rebalances", "Rebalances since the start", rebalances.clone());
         registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
+        let transactions = Family::default();
+        registry.register("transactions", "Transactions that have ended, by how", transactions.clone());
         let (versions, refused, deployments) = (Family::default(), Family::default(), Family::default());
         let directory_alert = Gauge::default();
         registry.register("handler_version", "The version of each handler that runs", versions.clone());
@@ -147,6 +164,12 @@ impl Default for Metrics {
             "1 while the deploy directory has vanished, or has lost so many handlers that nobody can mean it",
             directory_alert.clone(),
         );
+        let outbound = Family::default();
+        registry.register(
+            "outbound_requests",
+            "Outgoing requests of handlers, by the class of the status or why there was no response",
+            outbound.clone(),
+        );
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -158,6 +181,8 @@ impl Default for Metrics {
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
             rebalances,
             failed_commits,
+            outbound,
+            transactions,
             versions,
             refused,
             deployments,
@@ -173,13 +198,14 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The page, with what runs as it is now.
+    /// The page, with what runs and the counts of outgoing requests as they are now.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
-    pub fn page(&self, overview: &Overview) -> Result<String, fmt::Error> {
+    pub fn page(&self, overview: &Overview, outbound: &[OutboundCount]) -> Result<String, fmt::Error> {
         self.take_groups(overview);
         self.take_versions(overview);
+        self.take_outbound(outbound);
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.registry)?;
         Ok(page)
@@ -199,6 +225,13 @@ impl Metrics {
             self.held.get_or_create(&labels).set(number(now.held));
             self.rebalances.get_or_create(&labels).inner().store(now.rebalances, Ordering::Relaxed);
             self.failed_commits.get_or_create(&labels).inner().store(now.failed_commits, Ordering::Relaxed);
+        }
+    }
+
+    fn take_outbound(&self, outbound: &[OutboundCount]) {
+        for OutboundCount { tenant, outcome, requests } in outbound {
+            let labels = OutboundLabels { tenant: tenant.to_string(), outcome };
+            self.outbound.get_or_create(&labels).inner().store(*requests, Ordering::Relaxed);
         }
     }
 
@@ -278,5 +311,14 @@ impl Observer for Metrics {
             End::Done => known.done.inc(),
             End::DeadLettered { reason, .. } => self.end(&known.labels, "dead-letter", reason.as_str()).inc(),
         };
+    }
+
+    fn transaction_ended(&self, group_id: &str, end: TransactionEnd) {
+        let end = match end {
+            TransactionEnd::Committed => "committed",
+            TransactionEnd::Aborted => "aborted",
+            TransactionEnd::InDoubt => "in-doubt",
+        };
+        self.transactions.get_or_create(&TransactionLabels { group: group_id.to_owned(), end }).inc();
     }
 }

@@ -15,6 +15,22 @@ impl<'a> Section<'a> {
         read_whole(self.child(key, key, table, place), read)
     }
 
+    /// The same, where `false` stands for having none: then it is `None`.
+    pub(crate) fn within_unless_false<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> Option<T> {
+        match self.entry(key) {
+            Some((_, value)) if value.get_ref().as_bool() == Some(false) => None,
+            Some((place, value)) if !value.get_ref().is_table() => {
+                self.wrong_type(key, value.get_ref(), &place, "a table, or false");
+                None
+            }
+            _ => Some(self.within(key, read)),
+        }
+    }
+
     /// A table of tables under free names; with each goes whether it is sound: no fault was found in it.
     pub(crate) fn named<T>(
         &mut self,
@@ -52,6 +68,33 @@ impl<'a> Section<'a> {
             Some(read_whole(self.child(key, key, Some(table), place), &mut read))
         });
         Some(Located { value: sections.collect(), place })
+    }
+
+    /// A list of texts and of tables that say more, each read by one of the two.
+    pub(crate) fn texts_and_tables<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        text: impl Fn(&Self, Located<Text>) -> Option<T>,
+        table: impl Fn(&mut Section<'a>) -> Option<T>,
+    ) -> Vec<Located<T>> {
+        let Some((place, value)) = self.entry(key) else { return Vec::new() };
+        let Some(items): Option<&'a DeArray<'a>> = value.get_ref().as_array() else {
+            self.wrong_type(key, value.get_ref(), &place, &format!("a list: [\"{example}\"]"));
+            return Vec::new();
+        };
+        let read = items.iter().filter_map(|item| {
+            let place = self.document.place(item.span());
+            let value = match item.get_ref() {
+                DeValue::Table(items) => read_whole(self.child(key, key, Some(items), place.clone()), &table)?,
+                other => {
+                    let value = self.as_text(key, other, &place, example)?;
+                    text(self, Located { value, place: place.clone() })?
+                }
+            };
+            Some(Located { value, place })
+        });
+        read.collect()
     }
 
     /// A table of texts under free names, in the file's order. Numbers and booleans count as the text that they are written as.
