@@ -23,12 +23,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
     ),
     ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
-    ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
-    (
-        "max_next_calls",
-        Written::Key,
-        "remove the key: it belongs to `middleware`, which this version does not have either",
-    ),
     ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
     ("routes.ordering", Written::Text("key"), "use \"partition\", which keeps the order of each key as well"),
     ("routes.ordering", Written::Text("unordered"), "use \"partition\" and give the topic more partitions"),

@@ -106,6 +106,7 @@ pub(super) fn handler(
             None
         })
     });
+    let middleware = manifest.as_ref().map(|manifest| find_middleware(manifest, root, verify, &mut faults));
     let joined = manifest.as_ref().zip(tenant.as_ref().ok());
     let env = joined.map(|(manifest, tenant)| {
         let (env, unknown) = fill_env(&manifest.env, tenant);
@@ -117,12 +118,14 @@ pub(super) fn handler(
         faults.extend(refused);
         Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes }
     });
-    let outcome = match (tenant, component, &claim, env) {
-        (Ok(tenant), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {
+    let outcome = match (tenant, manifest, component, &claim, env) {
+        (Ok(tenant), Some(manifest), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {
             tenant: tenant.clone(),
             name: name.into(),
             group: claim.group.clone(),
             component,
+            middleware: middleware.unwrap_or_default(),
+            max_next_calls: manifest.max_next_calls,
             env,
             routes: claim.routes.clone(),
         }),
@@ -147,4 +150,15 @@ fn find_component(
         ComponentName::Faulty => return Ok(None),
     };
     component::find(root, name, manifest.digest.as_ref(), place, verify).map(Some)
+}
+
+/// The components around a handler's own, as far as they can be run; what is wrong with the others goes to `faults`.
+fn find_middleware(
+    manifest: &Manifest,
+    root: &Path,
+    verify: Verify<'_>,
+    faults: &mut Vec<Fault>,
+) -> Vec<component::ComponentFile> {
+    let found = manifest.middleware.iter().map(|named| component::find(root, &named.value, None, &named.place, verify));
+    found.filter_map(|found| found.map_err(|refused| faults.extend(refused)).ok()).collect()
 }

@@ -32,6 +32,35 @@ impl Budget {
     }
 }
 
+/// Bytes that the host keeps for a call outside of its guests' memory: they count as well.
+#[derive(Debug)]
+pub(super) struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Held {
+    /// None yet.
+    pub(super) fn of(budget: Arc<Budget>) -> Self {
+        Self { budget, bytes: 0 }
+    }
+
+    /// So many more, if there is room for them.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let enough = self.budget.take(bytes);
+        if enough {
+            self.bytes += bytes;
+        }
+        enough
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
 /// Counts what one component has, and refuses what is over the call's limit. What it has goes back when it ends.
 ///
 /// A refused `memory.grow` is not yet a failure: some guests go on without. But a guest that traps afterwards did so
@@ -138,6 +167,10 @@ mod tests {
         assert!(inner.refused() && !outer.refused());
         assert!(inner.memory_growing(0, 400, None).expect("it works"));
         drop(inner);
+        let mut held = Held::of(budget);
+        assert!(held.grow(300) && !held.grow(300));
+        assert!(!outer.memory_growing(600, 1000, None).expect("it works"));
+        drop(held);
         assert!(outer.memory_growing(600, 1000, None).expect("it works"));
     }
 }

@@ -82,14 +82,15 @@ impl<'a> Assembler<'a> {
     /// # Errors
     /// Where its component cannot be read, or not be compiled.
     pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
-        let artifact = self.compiler.load(&found.component.read()?)?;
+        let files = found.middleware.iter().chain([&found.component]);
+        let chain = files.map(|file| self.link(file)).collect::<anyhow::Result<_>>()?;
         let (tenant, log) = self.tenant(&found.tenant);
         Ok(Arc::new(Handler {
             callable: Arc::new(Callable {
                 tenant: tenant.name.clone(),
                 handler: found.name.clone(),
-                chain: vec![Link { name: found.component.name(), artifact: Arc::new(artifact) }],
-                max_next_calls: 1,
+                chain,
+                max_next_calls: found.max_next_calls,
                 env: found.env.clone(),
                 log,
             }),
@@ -98,6 +99,10 @@ impl<'a> Assembler<'a> {
             group_id: found.group.to_string(),
             routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
         }))
+    }
+
+    fn link(&self, file: &deploy::ComponentFile) -> anyhow::Result<Link> {
+        Ok(Link { name: file.name(), artifact: Arc::new(self.compiler.load(&file.read()?)?) })
     }
 
     fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
