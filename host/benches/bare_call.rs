@@ -21,7 +21,7 @@ use callgate_core::order::Ordering;
 use callgate_core::record::{Coordinate, Header, Record, Timestamp, TimestampKind};
 use callgate_core::request::{RequestScope, to_request};
 use callgate_core::retry::RetryPolicy;
-use callgate_core::route::{Binding, ClientErrors, Operation, Route, WithoutReplyTo};
+use callgate_core::route::{Binding, ClientErrors, Instances, Operation, Route, WithoutReplyTo};
 use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -206,6 +206,7 @@ fn route() -> Route {
         max_in_flight: 32,
         deadline: LIMITS.deadline,
         retry: RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) },
+        instances: Instances::Fresh,
     }
 }
 

@@ -126,11 +126,15 @@ class Client:
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
+        return {partition: offset for partition, (offset, _) in self.commits(group, topic).items()}
+
+    def commits(self, group, topic):
+        """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none."""
         asked = [ConsumerGroupTopicPartitions(group)]
         answer = self.admin.list_consumer_group_offsets(asked)[group].result(PATIENCE)
-        committed = {position.partition: position.offset for position in answer.topic_partitions
-                     if position.topic == topic}
-        return {partition: max(committed.get(partition, 0), 0) for partition in self.partitions(topic)}
+        known = {position.partition: (max(position.offset, 0), position.metadata)
+                 for position in answer.topic_partitions if position.topic == topic}
+        return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
 
 
 class Log:

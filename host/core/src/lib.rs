@@ -16,6 +16,7 @@ pub mod disposition;
 mod encoded;
 pub mod failure;
 mod field;
+mod incomplete;
 pub mod limits;
 pub mod metadata;
 pub mod offsets;

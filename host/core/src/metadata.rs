@@ -12,10 +12,10 @@
 //! Both become no longer when a record ends: two neighbouring gaps become one, and a bit changes. So what fits while
 //! nothing has ended fits in whatever order the records end.
 
-use std::collections::BTreeSet;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+
+use crate::incomplete::Incomplete;
 
 #[cfg(test)]
 mod tests;
@@ -136,14 +136,12 @@ fn differ(one: [u8; 16], other: [u8; 16]) -> bool {
 }
 
 /// Whether the metadata will hold these offsets and `offset`, which is above them, in whatever order they end.
-pub(crate) fn fits(incomplete: &BTreeSet<i64>, offset: i64) -> bool {
-    let base = incomplete.first().copied().unwrap_or(offset);
-    if bitmap_len(base, offset + 1) <= MAX_PAYLOAD {
-        return true;
-    }
-    // A gap takes a byte or more: no need to add up what cannot fit.
-    incomplete.len() < MAX_PAYLOAD
-        && gaps(incomplete.iter().copied().chain([offset]), offset + 1).map(varint_len).sum::<usize>() <= MAX_PAYLOAD
+pub(crate) fn fits(incomplete: &Incomplete, offset: i64) -> bool {
+    let base = incomplete.first().unwrap_or(offset);
+    let end = offset + 1;
+    // The gaps that are there, the one up to this offset, and the last, which leads to the end.
+    let list = incomplete.gaps_len() + incomplete.last().map_or(0, |last| varint_len(offset.abs_diff(last))) + 1;
+    bitmap_len(base, end) <= MAX_PAYLOAD || list <= MAX_PAYLOAD
 }
 
 fn encode_ended(ended: &Ended) -> (u8, Vec<u8>) {
@@ -199,7 +197,7 @@ fn bitmap_len(base: i64, end: i64) -> usize {
     (base + 1).abs_diff(end).div_ceil(8) as usize
 }
 
-fn varint_len(value: u64) -> usize {
+pub(crate) fn varint_len(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 

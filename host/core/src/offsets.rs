@@ -1,7 +1,6 @@
 //! The place of a partition: which records have ended, and which offset may be committed.
 
-use std::collections::BTreeSet;
-
+use crate::incomplete::Incomplete;
 use crate::metadata::{self, Ended, Metadata};
 
 #[cfg(test)]
@@ -42,7 +41,7 @@ pub struct Commit {
 pub struct Offsets {
     epoch: u64,
     /// Not ended: the records in flight, and above `next` those that an earlier assignment left unended.
-    incomplete: BTreeSet<i64>,
+    incomplete: Incomplete,
     /// One above the last record received.
     next: i64,
     /// One above the highest offset that has ended.
@@ -76,12 +75,12 @@ impl Offsets {
             return None;
         }
         // What lies between the last record and this one no longer exists, though it was unended once.
-        while let Some(&vanished) = self.incomplete.range(self.next..offset).next() {
-            self.incomplete.remove(&vanished);
+        while let Some(vanished) = self.incomplete.first_from(self.next).filter(|&vanished| vanished < offset) {
+            self.incomplete.remove(vanished);
             self.change += 1;
         }
         self.next = offset + 1;
-        if offset < self.ended && !self.incomplete.contains(&offset) {
+        if offset < self.ended && !self.incomplete.contains(offset) {
             return None;
         }
         self.incomplete.insert(offset);
@@ -91,7 +90,7 @@ impl Offsets {
 
     /// Notes that a record's end is durable. `false`: the ticket is of another assignment, and counts for nothing.
     pub fn end(&mut self, ticket: Ticket) -> bool {
-        if ticket.epoch != self.epoch || !self.incomplete.remove(&ticket.offset) {
+        if ticket.epoch != self.epoch || !self.incomplete.remove(ticket.offset) {
             return false;
         }
         self.ended = self.ended.max(ticket.offset + 1);
@@ -102,7 +101,7 @@ impl Offsets {
 
     /// The offset that may be committed: the lowest whose record has not ended, else one above the last record.
     pub fn committable(&self) -> i64 {
-        self.incomplete.first().copied().unwrap_or_else(|| self.next.max(self.ended))
+        self.incomplete.first().unwrap_or_else(|| self.next.max(self.ended))
     }
 
     /// Records taken in that have not ended.
@@ -121,7 +120,7 @@ impl Offsets {
     /// commits of this partition over all assignments.
     pub fn snapshot(&self, topic_id: [u8; 16], sequence: u64) -> Commit {
         let offset = self.committable();
-        let ended = Ended::new(self.incomplete.range(..self.ended).copied().collect(), self.ended);
+        let ended = Ended::new(self.incomplete.below(self.ended).collect(), self.ended);
         Commit { offset, metadata: Metadata { topic_id, sequence, ended }.encode(offset), change: self.change }
     }
 

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::input::cache_dir;
+use super::load::verify;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
-use crate::deploy::{self, Deployment, Found};
+use crate::deploy::{self, Deployment, Found, Snapshot};
 use crate::invoke::{self, Compiler, HostError};
 use crate::pipeline::sandbox_settings;
 
@@ -81,7 +82,20 @@ fn read(operator: &Operator) -> Result<Deployment, HostError> {
     let settings = sandbox_settings(operator);
     let compiler = Compiler::new(&settings)
         .or_else(|_| Compiler::new(&invoke::Settings { cache_dir: cache_dir(), ..settings.clone() }))?;
-    Ok(deploy::read(operator, &|bytes| compiler.load(bytes).map(|_| ()).map_err(|error| error.to_string())))
+    let mut deployment = deploy::read(operator, &Snapshot::now(&operator.deploy.directory, verify));
+    for found in &mut deployment.handlers {
+        if let Err(fault) = compile(found, &compiler) {
+            found.refuse(fault);
+        }
+    }
+    Ok(deployment)
+}
+
+fn compile(found: &Found, compiler: &Compiler) -> Result<(), Fault> {
+    let Ok(handler) = &found.outcome else { return Ok(()) };
+    let refused = |reason: String| handler.component.refused(&reason);
+    let bytes = handler.component.read().map_err(|error| refused(error.to_string()))?;
+    compiler.load(&bytes).map(|_| ()).map_err(|error| refused(error.to_string()))
 }
 
 /// What a check has found.

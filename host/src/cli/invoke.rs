@@ -19,7 +19,7 @@ use callgate_core::reply::{self, ReplyPolicy, ReturnAddress};
 use callgate_core::request::{RequestScope, to_request};
 use callgate_core::response::{self, Steering};
 use callgate_core::retry::RetryPolicy;
-use callgate_core::route::{ClientErrors, Operation, Route, TopicList, WithoutReplyTo};
+use callgate_core::route::{ClientErrors, Instances, Operation, Route, TopicList, WithoutReplyTo};
 use clap::Args;
 use http::{Response, StatusCode};
 
@@ -159,6 +159,7 @@ impl Invoke {
             max_in_flight: 1,
             deadline: CALL_LIMITS.deadline,
             retry: ONE_CALL,
+            instances: Instances::Fresh,
         })
     }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::config::{Fault, Operator};
-use crate::deploy::{self, Deployment};
-use crate::invoke::Compiler;
+use crate::deploy::{self, Deployment, Snapshot};
+use crate::invoke::{self, Compiler};
 use crate::pipeline::{Assembler, Brokers, Handler};
 
 /// Every handler that can run. A faulty one is refused alone, and loudly.
 pub(super) fn load(operator: &Operator, compiler: &Compiler, brokers: Brokers) -> Vec<Arc<Handler>> {
-    let verify = |bytes: &[u8]| compiler.load(bytes).map(|_| ()).map_err(|error| error.to_string());
-    let Deployment { handlers: found, faults } = deploy::read(operator, &verify);
+    let snapshot = Snapshot::now(&operator.deploy.directory, verify);
+    let Deployment { handlers: found, faults } = deploy::read(operator, &snapshot);
     faults.iter().for_each(|fault| refused("the deploy directory has a fault", "", "", fault));
     let mut assembler = Assembler::new(operator, compiler, brokers);
     let mut handlers = Vec::new();
@@ -38,4 +38,9 @@ pub(super) fn load(operator: &Operator, compiler: &Compiler, brokers: Brokers) -
 
 fn refused(what: &str, tenant: &str, handler: &str, fault: &Fault) {
     tracing::error!(target: "callgate::deploy", tenant, handler, code = fault.code.as_str(), "{what}: {fault}");
+}
+
+/// Whether a component can be a handler at all, as the deploy directory asks.
+pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
+    invoke::check(bytes).map_err(|error| error.to_string())
 }

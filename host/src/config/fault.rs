@@ -81,8 +81,12 @@ codes! {
     UnknownTenant = "deploy.unknown-tenant",
     /// A tenant whose section in the operator's file has faults of its own.
     TenantFaulty = "deploy.tenant-faulty",
+    /// Handlers have gone at once, as if the directory were not mounted.
+    HandlersMissing = "deploy.handlers-missing",
     /// The component is not there.
     ComponentMissing = "deploy.component-missing",
+    /// The component is larger than any that is taken.
+    ComponentTooLarge = "deploy.component-too-large",
     /// A path that leaves the tenant's folder.
     PathOutside = "deploy.path-outside",
     /// The component is not the one that the manifest names.

@@ -52,13 +52,20 @@ pub(crate) enum ComponentName {
     Faulty,
 }
 
+/// The components that a manifest names, as they are written there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NamedComponents {
+    /// The handler's; `None` where the manifest leaves it to the one beside.
+    pub(crate) component: Option<String>,
+    /// Those that wrap it.
+    pub(crate) middleware: Vec<String>,
+}
+
 /// What was read of a manifest.
 #[derive(Debug)]
 pub(crate) struct ManifestRead {
     /// The manifest; `None` where the file is not TOML. Where there are faults, a faulty value has its default.
     pub(crate) manifest: Option<Manifest>,
-    /// The components that the file names, faulty or not: none of them is a handler of its own.
-    pub(crate) named: Vec<String>,
     /// All that is wrong.
     pub(crate) faults: Vec<Fault>,
 }
@@ -82,7 +89,17 @@ impl Manifest {
     pub(crate) fn read(name: &str, text: String) -> ManifestRead {
         let source = Source { name: name.into(), text };
         let (manifest, faults) = Document::read(&source, References::Tenant, None, |root| read(root, &source.name));
-        ManifestRead { manifest, named: named_components(&source.text), faults }
+        ManifestRead { manifest, faults }
+    }
+
+    /// The components that a manifest's text names, as far as it can be understood at all: a faulty manifest has them
+    /// too, and none of them is a handler of its own.
+    pub(crate) fn named_components(text: &str) -> NamedComponents {
+        let (root, _) = toml::de::DeTable::parse_recoverable(text);
+        let component = root.get_ref().get("component").and_then(|value| value.get_ref().as_str());
+        let middleware = root.get_ref().get("middleware").and_then(|value| value.get_ref().as_array());
+        let middleware = middleware.into_iter().flatten().filter_map(|item| item.get_ref().as_str());
+        NamedComponents { component: component.map(str::to_owned), middleware: middleware.map(str::to_owned).collect() }
     }
 }
 
@@ -171,13 +188,4 @@ fn routes(root: &mut Section<'_>) -> Option<Vec<RouteManifest>> {
         );
     }
     Some(value.into_iter().flatten().collect())
-}
-
-/// The components that a manifest names, as far as it can be understood at all.
-fn named_components(text: &str) -> Vec<String> {
-    let (root, _) = toml::de::DeTable::parse_recoverable(text);
-    let component = root.get_ref().get("component").and_then(|value| value.get_ref().as_str());
-    let middleware = root.get_ref().get("middleware").and_then(|value| value.get_ref().as_array());
-    let middleware = middleware.into_iter().flatten().filter_map(|item| item.get_ref().as_str());
-    component.into_iter().chain(middleware).map(str::to_owned).collect()
 }

@@ -199,12 +199,6 @@ impl<'a> Section<'a> {
 
     /// One of a few words.
     pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<Located<T>> {
-        if let Some((place, value)) = self.entry(key)
-            && value.get_ref().is_table()
-            && self.is_unsupported(key, Written::Table, &place)
-        {
-            return None;
-        }
         let text = self.text(key, words.first()?.0)?;
         let written = text.value.value.as_str();
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == written) {
@@ -267,7 +261,6 @@ impl<'a> Section<'a> {
         let what = match written {
             Written::Key => format!("`{}`", self.path(key)),
             Written::Text(text) => format!("`{}` = \"{text}\"", self.path(key)),
-            Written::Table => format!("`{}` with a table", self.path(key)),
         };
         self.report(place, Code::Unsupported, format!("{what} is not supported by this version"), instead);
         true

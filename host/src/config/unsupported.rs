@@ -10,8 +10,6 @@ pub(crate) enum Written<'a> {
     Key,
     /// The key with this text as its value.
     Text(&'a str),
-    /// The key with a table as its value.
-    Table,
 }
 
 /// Path (a `*` stands for any name), what is written there, and what to do instead.
@@ -24,15 +22,11 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
     ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
-    ("routes.ordering", Written::Text("key"), "use \"partition\", which keeps the order of each key as well"),
-    ("routes.ordering", Written::Text("unordered"), "use \"partition\" and give the topic more partitions"),
     (
         "routes.circuit_breaker",
         Written::Key,
         "remove the key: a route is never paused by the share of its dead letters",
     ),
-    ("routes.instances", Written::Text("reuse"), "use \"fresh\": each record gets an instance of its own"),
-    ("routes.instances", Written::Table, "use \"fresh\": each record gets an instance of its own"),
 ];
 
 /// What to do instead, if what is written at `path` belongs to a feature that this version does not have.

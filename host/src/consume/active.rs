@@ -40,7 +40,8 @@ impl Active {
                 Err(error) => feed_failed(group, &self.partition, error),
             }
         }
-        taken == room
+        // Less than a turn fills the partition: whoever makes room again wakes this thread.
+        taken == TURN
     }
 
     /// Takes a record that came by the group's main queue.

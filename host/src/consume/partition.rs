@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 
 use crate::broker::{TopicPartition, Wake};
 
+/// Ends that are worth waking the feeding thread for, where it was full. It looks now and then without being woken, too.
+const ENDS_A_WAKE: usize = 256;
+
 /// How much of a partition may be in memory, waiting or being worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -71,9 +74,21 @@ struct State {
     records: usize,
     bytes: usize,
     started: usize,
-    // Full until half empty: otherwise each end would let in one record, and wake a thread for it.
-    full: bool,
+    // While the bounds keep records out: so many ends until the thread that feeds is woken. Not for each of them, and not
+    // at a share of the bounds, since those that wait for one of their key may fill any share.
+    ends_until_wake: usize,
     commit_anyway: bool,
+}
+
+impl State {
+    fn is_full(&self) -> bool {
+        self.records > 0 && (self.records >= self.bounds.records || self.bytes >= self.bounds.bytes)
+    }
+
+    /// Nothing more is taken in before some have ended.
+    fn await_ends(&mut self) {
+        self.ends_until_wake = (self.records / 2).clamp(1, ENDS_A_WAKE);
+    }
 }
 
 /// Why nothing is taken in.
@@ -128,7 +143,7 @@ impl Partition {
             records: 0,
             bytes: 0,
             started: 0,
-            full: false,
+            ends_until_wake: 0,
             commit_anyway: false,
         };
         Self {
@@ -147,21 +162,13 @@ impl Partition {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many more records may be taken in now; 0 while it is full, stopped, or its offsets could not be described.
+    /// How many more records may be taken in now; 0 while it is full or stopped.
     pub fn room(&self) -> usize {
         if self.stop_reason().is_some() {
             return 0;
         }
-        let mut state = self.state();
-        let Bounds { records, bytes } = state.bounds;
-        if state.full {
-            state.full = state.records > records / 2 || state.bytes > bytes / 2;
-        }
-        if state.full {
-            return 0;
-        }
-        state.full = state.records > 0 && (state.records >= records || state.bytes >= bytes);
-        if state.full { 0 } else { records.saturating_sub(state.records).max(1) }
+        let state = self.state();
+        if state.is_full() { 0 } else { state.bounds.records.saturating_sub(state.records).max(1) }
     }
 
     /// Takes a record in. Gives the lane that must be started, if it is an idle one.
@@ -172,6 +179,7 @@ impl Partition {
     pub fn offer(&self, record: Arc<Record>) -> Result<Option<LaneId>, Arc<Record>> {
         let mut state = self.state();
         if !state.offsets.takes(record.coordinate.offset) {
+            state.await_ends();
             return Err(record);
         }
         // Below the position, or ended already before this assignment: nothing is left to do.
@@ -179,6 +187,9 @@ impl Partition {
         let size = record.size();
         state.records += 1;
         state.bytes += size;
+        if state.is_full() {
+            state.await_ends();
+        }
         let key = record.key.clone();
         let held = Held { record, ticket, size };
         Ok(state.lanes.admit(self.ordering, key.as_ref(), held, size))
@@ -200,8 +211,8 @@ impl Partition {
         state.records -= 1;
         state.bytes -= size;
         state.started -= 1;
-        let made_room =
-            state.full && state.records <= state.bounds.records / 2 && state.bytes <= state.bounds.bytes / 2;
+        let made_room = state.ends_until_wake == 1;
+        state.ends_until_wake = state.ends_until_wake.saturating_sub(1);
         let drained = state.started == 0 && state.lanes.waiting() == 0;
         drop(state);
         if made_room || drained {

@@ -1,11 +1,13 @@
 //! A component in a tenant's folder: where it is, and which bytes it was when it was found.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::Verify;
+use super::file::{self, MAX_COMPONENT, NotRead};
+use super::snapshot::{Source, plain};
 use crate::config::{Code, Fault, Located, Place};
 
 /// A component as it was found.
@@ -13,92 +15,98 @@ use crate::config::{Code, Fault, Located, Place};
 pub struct ComponentFile {
     /// Where it is.
     pub path: PathBuf,
-    /// `sha256:` and 64 hexadecimal digits over its bytes: the version's name.
+    /// `sha256:` and 64 hexadecimal digits over its bytes.
     pub digest: Arc<str>,
+    /// Where it is named: faults point there.
+    place: Place,
+    name: Arc<str>,
 }
 
 impl ComponentFile {
-    /// The file's name.
-    pub fn name(&self) -> Arc<str> {
-        self.path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().as_ref().into())
+    /// What the manifest calls it: its path within the tenant's folder.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// The bytes, if they are still those that were found: what runs is what was checked.
-    pub fn read(&self) -> std::io::Result<Vec<u8>> {
-        let bytes = std::fs::read(&self.path)?;
-        if digest(&bytes) == *self.digest {
+    ///
+    /// # Errors
+    /// Where the file has gone or has changed. Both are seen by the watch, too.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let bytes = file::read(&self.path, MAX_COMPONENT)
+            .map_err(|refused| io::Error::other(format!("{} {refused}", self.path.display())))?;
+        if *digest(&bytes) == *self.digest {
             return Ok(bytes);
         }
         let message = format!("{} has changed since it was checked", self.path.display());
-        Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message))
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+
+    /// The fault of a component that was found and cannot be run; the reason is a sentence.
+    pub fn refused(&self, reason: &str) -> Fault {
+        refused(&self.name, reason, &self.place)
     }
 }
 
-/// Finds the component `name` in a tenant's folder. `wanted` is the digest that the manifest insists on; faults point
-/// at `place`, where the component is named.
+/// Finds the component `name` among what was read with the manifest. `wanted` is the digest that the manifest insists
+/// on; faults point at `place`, where the component is named.
 pub(super) fn find(
+    source: &Source,
     root: &Path,
     name: &str,
     wanted: Option<&Located<String>>,
     place: &Place,
-    verify: Verify<'_>,
 ) -> Result<ComponentFile, Vec<Fault>> {
-    let path = root.join(name);
-    let bytes = read_inside(root, &path).map_err(|refused| vec![refused.fault(name, place)])?;
-    let digest = digest(&bytes);
+    let read = plain(name).and_then(|name| source.components.get(&name)).unwrap_or(&Err(NotRead::Missing));
+    let examined = read.as_ref().map_err(|refused| vec![not_read(refused, name, place)])?;
+    let digest = examined.digest.clone();
     let mut faults = Vec::new();
-    if let Some(wanted) = wanted.filter(|wanted| wanted.value != digest) {
+    if let Some(wanted) = wanted.filter(|wanted| *wanted.value != *digest) {
         let message = format!("{name} is {digest}, which is not the component that `digest` names");
         let hint = "deploy that component, or write the digest of this one";
         faults.push(Fault::new(&wanted.place, Code::DigestMismatch, message, hint));
     }
-    if let Err(reason) = verify(&bytes) {
-        let hint = "replace it by a component that exports wasi:http/incoming-handler";
-        faults.push(Fault::new(place, Code::ComponentRefused, format!("{name} cannot be run: {reason}"), hint));
+    if let Err(reason) = &examined.verdict {
+        faults.push(refused(name, reason, place));
     }
-    if faults.is_empty() { Ok(ComponentFile { path, digest: digest.into() }) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(ComponentFile { path: root.join(name), digest, place: place.clone(), name: name.into() })
+    } else {
+        Err(faults)
+    }
 }
 
-fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+/// The digest of a component, as it is written.
+pub(super) fn digest(bytes: &[u8]) -> Arc<str> {
+    hex(&Sha256::digest(bytes))
 }
 
-/// Why a file of a tenant's folder is not read.
-pub(super) enum NotRead {
-    /// A link on the way leads out of the folder.
-    Outside,
-    /// It is not there, or not readable.
-    Failed(std::io::Error),
+/// `sha256:` and the digits.
+pub(super) fn hex(digest: &[u8]) -> Arc<str> {
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}").into()
 }
 
-impl NotRead {
-    fn fault(&self, name: &str, place: &Place) -> Fault {
-        match self {
-            Self::Outside => {
-                let message = format!("{name} is a link that leads out of the tenant's folder");
-                Fault::new(place, Code::PathOutside, message, "put the file itself into the folder")
-            }
-            Self::Failed(error) => {
-                let message = format!("the component {name} cannot be read: {error}");
-                Fault::new(
-                    place,
-                    Code::ComponentMissing,
-                    message,
-                    "put it into the tenant's folder, or name another with `component`",
-                )
-            }
+fn refused(name: &str, reason: &str, place: &Place) -> Fault {
+    let hint = "replace it by a component that exports wasi:http/incoming-handler";
+    Fault::new(place, Code::ComponentRefused, format!("{name} cannot be run: {reason}"), hint)
+}
+
+fn not_read(refused: &NotRead, name: &str, place: &Place) -> Fault {
+    let (code, message, hint) = match refused {
+        NotRead::Outside => {
+            (Code::PathOutside, format!("{name} {refused}"), "put the file itself into the folder".to_owned())
         }
-    }
-}
-
-/// Reads a file that lies in a tenant's folder. Links are followed as long as they stay in it: whoever may write one
-/// tenant's folder must not reach another's files, or the host's.
-pub(super) fn read_inside(root: &Path, path: &Path) -> Result<Vec<u8>, NotRead> {
-    let resolve = |path: &Path| path.canonicalize().map_err(NotRead::Failed);
-    let real = resolve(path)?;
-    if !real.starts_with(resolve(root)?) {
-        return Err(NotRead::Outside);
-    }
-    std::fs::read(real).map_err(NotRead::Failed)
+        NotRead::TooLarge(_) => (
+            Code::ComponentTooLarge,
+            format!("the component {name} {refused}"),
+            "build it without debug information, and leave data that it does not need out of it".to_owned(),
+        ),
+        _ => (
+            Code::ComponentMissing,
+            format!("the component {name} {refused}"),
+            "put it into the tenant's folder, or name another in the manifest".to_owned(),
+        ),
+    };
+    Fault::new(place, code, message, hint)
 }

@@ -1,6 +1,7 @@
 //! The deploy directory: tenants' folders, and in them handlers as manifests and components.
 //!
-//! [`read`] looks at the directory once. What is wrong with one handler refuses that one and no other.
+//! [`Watch`] says what counts of it, as a [`Snapshot`] of its files. [`read`] says what they mean. What is wrong with one
+//! handler refuses that one and no other. Nothing is compiled here.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +11,21 @@ use crate::config::{Code, Fault, HandlerRoute, Operator, Place, Secret, Tenant, 
 mod client_sets;
 mod component;
 mod conflicts;
+mod file;
 mod folder;
+mod snapshot;
+mod watch;
 
 pub use component::ComponentFile;
+pub use snapshot::Snapshot;
+pub use watch::{LOOK, Look, Watch};
 
 #[cfg(test)]
 mod tests;
 
-/// Asks whether a component can be run as a handler: a port, since only one room knows the WebAssembly runtime. The
-/// error is a sentence that says what was found.
-pub type Verify<'a> = &'a dyn Fn(&[u8]) -> Result<(), String>;
+/// Asks of a component's bytes whether they can be a handler at all, without compiling them: a port, since only one room
+/// knows the WebAssembly runtime. The error is a sentence that says what was found.
+pub type Verify = fn(&[u8]) -> Result<(), String>;
 
 /// What lies in the deploy directory.
 #[derive(Debug, Default)]
@@ -39,10 +45,23 @@ pub struct Found {
     pub name: Arc<str>,
     /// Its manifest, or its component where it has none.
     pub place: Place,
+    /// `sha256:` and 64 digits over its manifest, its component and its middleware: two versions differ exactly where
+    /// these do. A refused one has a version, too.
+    pub version: Arc<str>,
     /// The handler, or why it is refused.
     pub outcome: Result<Arc<Handler>, Vec<Fault>>,
     /// What it asks for, as far as that could be understood.
     claim: Option<Claim>,
+}
+
+impl Found {
+    /// Refuses it for a reason that was found later, when its component was compiled.
+    pub fn refuse(&mut self, fault: Fault) {
+        match &mut self.outcome {
+            Ok(_) => self.outcome = Err(vec![fault]),
+            Err(faults) => faults.push(fault),
+        }
+    }
 }
 
 /// The topics that a handler asks for, whether it may run or not.
@@ -59,6 +78,8 @@ pub struct Handler {
     pub tenant: Arc<Tenant>,
     /// Its name within the tenant.
     pub name: Arc<str>,
+    /// Its [version](Found::version).
+    pub version: Arc<str>,
     /// Its consumer group's name at the broker.
     pub group: Arc<str>,
     /// Its component.
@@ -73,44 +94,23 @@ pub struct Handler {
     pub routes: Vec<HandlerRoute>,
 }
 
-/// Reads the deploy directory as it is now. One that does not exist holds nothing yet, which is no fault.
-pub fn read(operator: &Operator, verify: Verify<'_>) -> Deployment {
-    let directory = &operator.deploy.directory;
-    let mut deployment = Deployment::default();
-    let entries = match list(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return deployment,
-        Err(error) => {
-            deployment.faults.push(not_read(directory, &error));
-            return deployment;
-        }
-    };
-    for name in entries {
-        let path = directory.join(&name);
-        if path.is_dir() {
-            read_tenant(operator, &path, &name, verify, &mut deployment);
-        } else if folder::is_manifest(&name) || folder::is_component(&name) {
-            let hint = "move it into the folder of its tenant";
-            let message = "a manifest or component that lies beside the tenants' folders is nobody's";
-            deployment.faults.push(Fault::new(&place(&path), Code::StrayFile, message, hint));
-        }
+/// What the files of a snapshot mean under these settings. Nothing is read from the disk.
+pub fn read(operator: &Operator, snapshot: &Snapshot) -> Deployment {
+    let mut handlers = Vec::new();
+    for (name, sources) in &snapshot.tenants {
+        let root = snapshot.directory.join(&**name);
+        let tenant = tenant(operator, &root, name);
+        handlers.extend(sources.iter().map(|source| folder::found(source, &root, name, &tenant, &operator.kafka)));
     }
-    conflicts::refuse(&mut deployment.handlers);
-    client_sets::refuse(&mut deployment.handlers, operator.limits.max_client_sets);
-    deployment
+    conflicts::refuse(&mut handlers);
+    client_sets::refuse(&mut handlers, operator.limits.max_client_sets);
+    Deployment { handlers, faults: snapshot.faults.clone() }
 }
 
-fn read_tenant(operator: &Operator, path: &Path, name: &str, verify: Verify<'_>, deployment: &mut Deployment) {
-    let contents = match folder::read(path) {
-        Ok(contents) => contents,
-        Err(error) => return deployment.faults.push(not_read(path, &error)),
-    };
-    // A folder without handlers is none of ours: `lost+found`, an editor's backup.
-    if contents.candidates.is_empty() {
-        return;
-    }
-    let place = place(path);
-    let tenant = match (check_name("tenant", name, &place), operator.tenant(name)) {
+/// The tenant whose folder it is.
+fn tenant(operator: &Operator, root: &Path, name: &str) -> Result<Arc<Tenant>, Fault> {
+    let place = place(root);
+    match (check_name("tenant", name, &place), operator.tenant(name)) {
         (Err(fault), _) => Err(fault),
         (Ok(()), _) if name == "default" => {
             let message = "`default` is the section for tenants without one, and no tenant";
@@ -125,26 +125,7 @@ fn read_tenant(operator: &Operator, path: &Path, name: &str, verify: Verify<'_>,
             Err(Fault::new(&place, Code::TenantFaulty, message, "correct those first"))
         }
         (Ok(()), TenantLookup::Found(tenant)) => Ok(tenant),
-    };
-    deployment.handlers.extend(contents.candidates.into_iter().map(|candidate| {
-        let (found_name, found_place) = (candidate.name.as_str().into(), candidate.place.clone());
-        let (outcome, claim) = folder::handler(candidate, &contents.root, &tenant, &operator.kafka, verify);
-        Found { tenant: name.into(), name: found_name, place: found_place, outcome: outcome.map(Arc::new), claim }
-    }));
-}
-
-/// The names in a folder, sorted, without those that start with a dot.
-fn list(folder: &Path) -> std::io::Result<Vec<String>> {
-    let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let mut names = names.collect::<std::io::Result<Vec<String>>>()?;
-    names.retain(|name| !name.starts_with('.'));
-    names.sort();
-    Ok(names)
-}
-
-fn not_read(path: &Path, error: &std::io::Error) -> Fault {
-    let hint = "let the host's user read the directory and enter its folders";
-    Fault::new(&place(path), Code::DirectoryNotRead, format!("the directory cannot be read: {error}"), hint)
+    }
 }
 
 fn place(path: &Path) -> Place {

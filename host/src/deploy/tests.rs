@@ -30,14 +30,15 @@ impl House {
     }
 
     fn read(&self) -> Deployment {
-        self.read_with(&|_| Ok(()))
+        self.read_with(|_| Ok(()))
     }
 
-    fn read_with(&self, verify: Verify<'_>) -> Deployment {
+    fn read_with(&self, verify: Verify) -> Deployment {
         let path = self.folder.path().join("callgate.toml");
         let read = Operator::read(&path, &Environment::default(), &|_, _| Ok(()));
         assert_eq!(read.faults, []);
-        super::read(&read.operator.expect("a sound file"), verify)
+        let operator = read.operator.expect("a sound file");
+        super::read(&operator, &Snapshot::now(&operator.deploy.directory, verify))
     }
 }
 
@@ -98,7 +99,7 @@ fn a_faulty_handler_is_refused_alone() {
         ("acme/bad.wasm", "1"),
         ("acme/broken.wasm", "2"),
     ]);
-    let deployment = house.read_with(&|bytes| if bytes == b"2" { Err("it is broken".to_owned()) } else { Ok(()) });
+    let deployment = house.read_with(|bytes| if bytes == b"2" { Err("it is broken".to_owned()) } else { Ok(()) });
     let expected =
         ["acme/bad: config.unknown-key", "acme/broken: deploy.component-refused", "acme/good: callgate.acme"];
     assert_eq!(summary(&deployment), expected);
@@ -125,7 +126,7 @@ fn handlers_of_different_groups_or_tenants_may_share_a_topic() {
 fn a_faulty_handler_takes_no_topic_from_a_sound_one_and_is_told_of_it() {
     let route = "[[routes]]\ntopic = \"acme.orders\"\n";
     let house = House::new(&[("acme/new.toml", route), ("acme/new.wasm", "2"), ("acme/orders.wasm", "1")]);
-    let deployment = house.read_with(&|bytes| if bytes == b"2" { Err("it is broken".to_owned()) } else { Ok(()) });
+    let deployment = house.read_with(|bytes| if bytes == b"2" { Err("it is broken".to_owned()) } else { Ok(()) });
     let expected = ["acme/new: deploy.component-refused manifest.topic-conflict", "acme/orders: callgate.acme"];
     assert_eq!(summary(&deployment), expected);
 }

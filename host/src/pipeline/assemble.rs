@@ -102,7 +102,7 @@ impl<'a> Assembler<'a> {
     }
 
     fn link(&self, file: &deploy::ComponentFile) -> anyhow::Result<Link> {
-        Ok(Link { name: file.name(), artifact: Arc::new(self.compiler.load(&file.read()?)?) })
+        Ok(Link { name: file.name().clone(), artifact: Arc::new(self.compiler.load(&file.read()?)?) })
     }
 
     fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {

@@ -15,6 +15,11 @@ impl<'a> Section<'a> {
         read_whole(self.child(key, key, table, place), read)
     }
 
+    /// Whether a table stands under the key, which may take another kind of value as well.
+    pub(crate) fn is_table(&mut self, key: &'static str) -> bool {
+        self.entry(key).is_some_and(|(_, value)| value.get_ref().is_table())
+    }
+
     /// A table of tables under free names; with each goes whether it is sound: no fault was found in it.
     pub(crate) fn named<T>(
         &mut self,

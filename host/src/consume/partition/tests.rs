@@ -69,14 +69,26 @@ fn a_first_position_is_committed_before_anything_has_ended() {
 }
 
 #[test]
-fn a_full_partition_has_room_again_when_it_is_half_empty() {
+fn each_end_makes_room_and_half_of_them_wake_whoever_feeds() {
     let partition = partition(BOUNDS);
     let lane = taken_in(&partition, 4);
+    assert_eq!((partition.room(), partition.state().ends_until_wake), (0, 2));
+    end_next(&partition, &lane);
+    assert_eq!((partition.room(), partition.state().ends_until_wake), (1, 1));
+    end_next(&partition, &lane);
+    assert_eq!((partition.room(), partition.state().ends_until_wake), (2, 0));
+}
+
+#[test]
+fn records_that_wait_do_not_keep_others_out_of_room_that_is_there() {
+    let partition = partition(Bounds { records: 100, bytes: 1 << 20 });
+    let lane = taken_in(&partition, 99);
+    let _waits_for_its_retry = partition.next(&lane);
+    assert_eq!(partition.room(), 1);
+    assert_eq!(partition.offer(record(109)), Ok(None));
     assert_eq!(partition.room(), 0);
     end_next(&partition, &lane);
-    assert_eq!(partition.room(), 0, "three of four");
-    end_next(&partition, &lane);
-    assert_eq!(partition.room(), 2);
+    assert_eq!(partition.room(), 1, "99 of 100 is not full");
 }
 
 #[test]

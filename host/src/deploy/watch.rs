@@ -1,0 +1,168 @@
+//! The deploy directory as it changes: what counts of it, and since when.
+//!
+//! The whole directory is looked at again and again, and compared with how it looked before. File-system events are not
+//! used. They get lost when a queue overflows, do not come from network mounts, run out of watches, and say nothing of what
+//! changed behind a link, so everything would have to be compared anyway; and 1,000 handlers are looked through
+//! in a few milliseconds. Only what has changed is read.
+//!
+//! - A file counts when it has looked the same for 1 s, and so does its absence.
+//! - A tenant's folder counts as a whole: what has settled waits for the rest of it, and for 2 s at most. What has still
+//!   not settled then stays as it last counted.
+//! - Handlers that are lost at once are an alert, and are not deleted: see [`Watch::alert`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Snapshot, Verify};
+use crate::config::Fault;
+
+mod clock;
+mod files;
+mod folder;
+mod listing;
+mod loss;
+mod observed;
+mod root;
+
+#[cfg(test)]
+mod tests;
+
+use clock::{Clock, Steady};
+use folder::Folder;
+use loss::{Loss, Name};
+use root::Root;
+
+/// How often a running host looks.
+pub const LOOK: Duration = Duration::from_millis(250);
+
+/// The deploy directory, watched. It may be missing, and may appear later.
+pub struct Watch {
+    directory: PathBuf,
+    verify: Verify,
+    tenants: BTreeMap<String, Folder>,
+    faults: Option<Steady<Vec<Fault>>>,
+    loss: Loss,
+    /// What was last told.
+    told: Option<Snapshot>,
+    /// Something may differ from that.
+    changed: bool,
+}
+
+/// What a look has found.
+#[derive(Debug)]
+pub enum Look {
+    /// Nothing that counts has changed.
+    Unchanged,
+    /// This lies there now. The first look always finds something, be it an empty directory.
+    Changed(Snapshot),
+    /// Handlers have gone at once. They stay as they were until they are back, or the loss is confirmed. Told once.
+    Missing(Fault),
+}
+
+impl Watch {
+    /// Nothing is looked at yet.
+    pub fn new(directory: PathBuf, verify: Verify) -> Self {
+        Self {
+            directory,
+            verify,
+            tenants: BTreeMap::new(),
+            faults: None,
+            loss: Loss::default(),
+            told: None,
+            changed: true,
+        }
+    }
+
+    /// Looks once, with everything counting as it is.
+    pub(super) fn at_once(directory: &Path, verify: Verify, now: Instant) -> Snapshot {
+        let mut watch = Self::new(directory.to_owned(), verify);
+        watch.see(Clock::at_once(now));
+        watch.snapshot()
+    }
+
+    /// Looks at everything and reads what has changed. `now` is the monotonic clock's. It takes as long as the disk does,
+    /// so it is for a thread that nobody waits for.
+    pub fn look(&mut self, now: Instant) -> Look {
+        self.look_at(now, SystemTime::now())
+    }
+
+    fn look_at(&mut self, now: Instant, time_of_day: SystemTime) -> Look {
+        let first = self.told.is_none().then_some(time_of_day);
+        if let Some(alert) = self.see(Clock::new(now, first)) {
+            return Look::Missing(alert);
+        }
+        if !std::mem::take(&mut self.changed) {
+            return Look::Unchanged;
+        }
+        let snapshot = self.snapshot();
+        if self.told.as_ref() == Some(&snapshot) {
+            return Look::Unchanged;
+        }
+        self.told = Some(snapshot.clone());
+        Look::Changed(snapshot)
+    }
+
+    /// The alert that stands, if one does. A directory that is not there or empty, or that loses more than half of its
+    /// handlers at once (and more than one), was rather unmounted than cleared: nothing is deleted until all of them are
+    /// back, or [`Watch::confirm`] is called.
+    pub fn alert(&self) -> Option<&Fault> {
+        self.loss.alert()
+    }
+
+    /// Takes the handlers that are missing now for deleted. Those that go missing later are not meant.
+    pub fn confirm(&mut self) {
+        self.loss.confirm();
+    }
+
+    /// Whether something has changed that does not count yet.
+    pub fn is_settling(&self) -> bool {
+        self.tenants.values().any(Folder::is_settling) || self.faults.as_ref().is_some_and(Steady::is_settling)
+    }
+
+    /// Takes note of all that is there; returns an alert that is new.
+    fn see(&mut self, clock: Clock) -> Option<Fault> {
+        let root = root::look(&self.directory);
+        self.changed |= match &mut self.faults {
+            Some(faults) => faults.see(root.faults.clone(), clock),
+            none => none.insert(Steady::new(root.faults.clone(), clock)).get().is_empty(),
+        };
+        for name in &root.tenants {
+            if !self.tenants.contains_key(name) {
+                self.tenants.insert(name.clone(), Folder::new(self.directory.join(name), clock));
+            }
+        }
+        for (name, folder) in &mut self.tenants {
+            self.changed |= folder.look(root.tenants.contains(name), clock, self.verify);
+        }
+        let alert = self.lose(&root);
+        self.tenants.retain(|name, folder| root.tenants.contains(name) || folder.len() > 0);
+        alert
+    }
+
+    /// Decides about the handlers that have gone; returns an alert that is new.
+    fn lose(&mut self, root: &Root) -> Option<Fault> {
+        let names = |of: fn(&Folder) -> &BTreeSet<String>| -> BTreeSet<Name> {
+            let folders = self.tenants.iter();
+            folders.flat_map(|(tenant, folder)| of(folder).iter().map(|name| (tenant.clone(), name.clone()))).collect()
+        };
+        let (missing, gone) = (names(Folder::missing), names(Folder::gone));
+        let of = self.tenants.values().map(Folder::len).sum();
+        let alert = self.loss.judge(&missing, &gone, of, root.emptied.as_deref(), &self.directory);
+        if self.loss.alert().is_none() {
+            self.changed |= self.tenants.values_mut().fold(false, |any, folder| folder.let_go() | any);
+        }
+        alert
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let tenants = self.tenants.iter().filter(|(_, folder)| folder.len() > 0);
+        let folders = self.tenants.values().flat_map(Folder::faults);
+        Snapshot {
+            directory: self.directory.clone(),
+            tenants: tenants.map(|(name, folder)| (Arc::from(name.as_str()), folder.sources())).collect(),
+            faults: self.faults.iter().flat_map(Steady::get).chain(folders).cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One tenant's folder: which of its handlers count, as they lay there together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::file::NotRead;
+use super::super::snapshot::Source;
+use super::super::{Verify, place};
+use super::clock::{Clock, Steady};
+use super::files::Files;
+use super::listing::list;
+use super::observed::Observed;
+use crate::config::{Code, Fault};
+
+/// What has settled waits so long at most for the rest of its folder: files that are changed together shall count
+/// together, and one that never settles shall not hold up its neighbours.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One tenant's folder.
+pub(super) struct Folder {
+    files: Files,
+    /// What counts, by the handlers' names.
+    held: BTreeMap<String, Held>,
+    faults: Steady<Vec<Fault>>,
+    /// Handlers whose files have gone, whether that counts yet or not.
+    missing: BTreeSet<String>,
+    /// Those of them for which it counts.
+    gone: BTreeSet<String>,
+    /// Something has changed that does not count yet.
+    unsettled: bool,
+    /// Something could not be read, for a reason that how it looks does not show: it is tried again.
+    failed: bool,
+}
+
+/// A handler that counts.
+struct Held {
+    source: Arc<Source>,
+    /// What its files looked like.
+    files: BTreeMap<PathBuf, Option<Observed>>,
+}
+
+/// A handler as its files are now.
+struct Candidate {
+    name: String,
+    has_manifest: bool,
+    files: BTreeMap<PathBuf, Option<Observed>>,
+    /// When the last of its files counts.
+    counts_at: Instant,
+}
+
+/// Which changes count now.
+#[derive(Default)]
+struct Due {
+    changed: Vec<Candidate>,
+    gone: Vec<String>,
+}
+
+impl Folder {
+    pub(super) fn new(root: PathBuf, clock: Clock) -> Self {
+        Self {
+            files: Files::new(root),
+            held: BTreeMap::new(),
+            faults: Steady::new(Vec::new(), clock),
+            missing: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            unsettled: false,
+            failed: false,
+        }
+    }
+
+    /// Looks at the folder, which is there or is not; returns whether what counts has changed.
+    pub(super) fn look(&mut self, is_there: bool, clock: Clock, verify: Verify) -> bool {
+        let (moved, faults) = self.observe(is_there, clock);
+        let has_new_faults = self.faults.see(faults, clock);
+        if !moved && !self.unsettled && !self.failed {
+            return has_new_faults;
+        }
+        let mut due = self.due(clock);
+        if !due.changed.is_empty() {
+            due.changed.iter().flat_map(Candidate::components).for_each(|file| self.files.examine(&file, verify));
+            // What has moved while it was read is not settled.
+            if clock.waits() && self.observe(is_there, clock).0 {
+                due = self.due(clock);
+            }
+        }
+        self.take(due) || has_new_faults
+    }
+
+    /// Looks at all files; returns whether any is not as it was, and what is wrong with the folder itself. One that
+    /// cannot be read keeps what it had.
+    fn observe(&mut self, is_there: bool, clock: Clock) -> (bool, Vec<Fault>) {
+        if !is_there {
+            return (self.files.observe(&[], clock), Vec::new());
+        }
+        match list(self.files.root()) {
+            Ok(listing) => (self.files.observe(&listing.entries, clock), listing.faults),
+            Err(error) => (false, vec![not_read(self.files.root(), &error)]),
+        }
+    }
+
+    /// Finds out what has changed and counts now.
+    fn due(&mut self, clock: Clock) -> Due {
+        let candidates = self.candidates(clock);
+        self.forget(&candidates);
+        let present: BTreeSet<&str> = candidates.iter().map(|candidate| &*candidate.name).collect();
+        let absent = self.held.keys().filter(|name| !present.contains(name.as_str())).cloned();
+        let (superseded, missing): (BTreeSet<_>, BTreeSet<_>) = absent.partition(|name| self.is_superseded(name));
+        self.gone.retain(|name| missing.contains(name));
+        let absent = superseded.into_iter().chain(missing.difference(&self.gone).cloned());
+        let absent: Vec<_> = absent.map(|name| (self.files.absence_counts_at(&name, clock), name)).collect();
+        self.missing = missing;
+
+        let (known, changed): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| self.is_known(candidate));
+        let times = || changed.iter().map(|candidate| candidate.counts_at).chain(absent.iter().map(|(at, _)| *at));
+        let all_settled = times().all(|at| at <= clock.now);
+        let one_has_waited = times().any(|at| at + PATIENCE <= clock.now);
+        let counts = |at: Instant| at <= clock.now && (all_settled || one_has_waited);
+        self.unsettled = !all_settled;
+        let again = known.into_iter().filter(|known| self.held.get(&known.name).is_some_and(Held::failed));
+        let changed = changed.into_iter().filter(|candidate| counts(candidate.counts_at));
+        Due {
+            changed: changed.chain(again).collect(),
+            gone: absent.into_iter().filter(|(at, _)| counts(*at)).map(|(_, name)| name).collect(),
+        }
+    }
+
+    /// Forgets the files that are of no handler any more.
+    fn forget(&mut self, candidates: &[Candidate]) {
+        let held = self.held.values().flat_map(|held| held.files.keys());
+        let needed = candidates.iter().flat_map(|candidate| candidate.files.keys()).chain(held).collect();
+        self.files.forget_all_but(&needed);
+    }
+
+    /// Every handler whose files are there: each manifest is one, and so is each component that no manifest names.
+    fn candidates(&mut self, clock: Clock) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        // What manifests name that count, and what others name that do not count yet.
+        let (mut taken, mut claimed) = (BTreeSet::new(), BTreeSet::new());
+        for name in self.files.manifests() {
+            let mut files = self.files.named_by(&name, clock);
+            files.insert(format!("{name}.toml").into());
+            let candidate = self.candidate(name, true, files, clock);
+            if candidate.counts_at <= clock.now {
+                taken.extend(candidate.files.keys().cloned());
+            } else {
+                claimed.extend(candidate.files.keys().cloned());
+                taken.extend(self.held.get(&candidate.name).into_iter().flat_map(|held| held.files.keys().cloned()));
+            }
+            candidates.push(candidate);
+        }
+        for name in self.files.components_alone() {
+            let component = PathBuf::from(format!("{name}.wasm"));
+            let is_claimed = claimed.contains(&component) && !self.held.contains_key(&name);
+            if !taken.contains(&component) && !is_claimed {
+                let files = BTreeSet::from([component, format!("{name}.toml").into()]);
+                candidates.push(self.candidate(name, false, files, clock));
+            }
+        }
+        candidates
+    }
+
+    fn candidate(&mut self, name: String, has_manifest: bool, files: BTreeSet<PathBuf>, clock: Clock) -> Candidate {
+        let mut counts_at = clock.now;
+        let observed = files.into_iter().map(|file| {
+            let (observed, at) = self.files.state(&file, clock);
+            counts_at = counts_at.max(at);
+            (file, observed)
+        });
+        let files = observed.collect();
+        Candidate { name, has_manifest, files, counts_at }
+    }
+
+    /// Whether a handler's component is still there, and has become another handler's. That is no loss.
+    fn is_superseded(&self, name: &str) -> bool {
+        let held = self.held.get(name);
+        held.is_some_and(|held| held.source.manifest.is_none()) && self.files.is_there(format!("{name}.wasm").as_ref())
+    }
+
+    /// Whether its files look as they did when they last counted.
+    fn is_known(&self, candidate: &Candidate) -> bool {
+        self.held.get(&candidate.name).is_some_and(|held| held.files == candidate.files)
+    }
+
+    /// Makes changes count; returns whether any is one.
+    fn take(&mut self, due: Due) -> bool {
+        let mut changed = false;
+        for candidate in due.changed {
+            let Some(source) = self.source(&candidate) else {
+                self.unsettled = true;
+                continue;
+            };
+            let known = self.held.get(&candidate.name).filter(|held| *held.source == source);
+            changed |= known.is_none();
+            let source = known.map_or_else(|| Arc::new(source), |held| held.source.clone());
+            self.held.insert(candidate.name, Held { source, files: candidate.files });
+        }
+        for name in due.gone {
+            if self.missing.contains(&name) {
+                self.gone.insert(name);
+            } else {
+                changed |= self.held.remove(&name).is_some();
+            }
+        }
+        self.failed = self.held.values().any(Held::failed);
+        changed
+    }
+
+    /// What was read of a candidate's files; `None` where one has moved since.
+    fn source(&self, candidate: &Candidate) -> Option<Source> {
+        let manifest = candidate.has_manifest.then(|| self.files.text(&candidate.manifest()));
+        let components = candidate.components().map(|file| Some((file.clone(), self.files.component(&file)?)));
+        Some(Source {
+            name: candidate.name.clone(),
+            manifest: match manifest {
+                Some(text) => Some(text?),
+                None => None,
+            },
+            components: components.collect::<Option<_>>()?,
+        })
+    }
+
+    /// Lets go of the handlers whose files have gone for long enough; returns whether there were any.
+    pub(super) fn let_go(&mut self) -> bool {
+        let gone = std::mem::take(&mut self.gone);
+        gone.iter().for_each(|name| {
+            self.missing.remove(name);
+            self.held.remove(name);
+        });
+        !gone.is_empty()
+    }
+
+    pub(super) fn sources(&self) -> Vec<Arc<Source>> {
+        self.held.values().map(|held| held.source.clone()).collect()
+    }
+
+    pub(super) fn faults(&self) -> &[Fault] {
+        self.faults.get()
+    }
+
+    pub(super) fn missing(&self) -> &BTreeSet<String> {
+        &self.missing
+    }
+
+    pub(super) fn gone(&self) -> &BTreeSet<String> {
+        &self.gone
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn is_settling(&self) -> bool {
+        self.unsettled || self.faults.is_settling()
+    }
+}
+
+impl Candidate {
+    fn manifest(&self) -> PathBuf {
+        format!("{}.toml", self.name).into()
+    }
+
+    fn components(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let manifest = self.manifest();
+        let files: Vec<_> = self.files.keys().filter(|file| **file != manifest).cloned().collect();
+        files.into_iter()
+    }
+}
+
+impl Held {
+    /// Whether something of it could not be read.
+    fn failed(&self) -> bool {
+        let components = self.source.components.values().filter_map(|component| component.as_ref().err());
+        let manifest = self.source.manifest.iter().filter_map(|manifest| manifest.as_ref().err());
+        components.chain(manifest).any(|refused| matches!(refused, NotRead::Failed(_)))
+    }
+}
+
+pub(super) fn not_read(folder: &Path, error: &std::io::Error) -> Fault {
+    let hint = "let the host's user read the directory and enter its folders";
+    Fault::new(&place(folder), Code::DirectoryNotRead, format!("the directory cannot be read: {error}"), hint)
+}
