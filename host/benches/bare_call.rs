@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use callgate::config::Secret;
-use callgate::invoke::{self, Callable, Compiler, Invoker, Link, LogBudget, Settings, Watchdog};
+use callgate::invoke::{
+    self, CacheSettings, Callable, CompileIn, Compiler, Invoker, Link, LogBudget, Settings, Watchdog,
+};
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::order::Ordering;
 use callgate_core::record::{Coordinate, Header, Record, Timestamp, TimestampKind};
@@ -80,10 +82,11 @@ fn arguments() -> Result<Arguments, String> {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let cache = tempfile::tempdir()?;
-    let settings = Settings { cache_dir: cache.path().join("code"), slots: 128, max_memory: 4 << 30 };
+    let cache = CacheSettings { folder: cache.path().join("code"), key: None };
+    let settings = Settings { slots: 128, max_memory: 4 << 30 };
     let component = fs::read(&arguments.component).map_err(|error| format!("{}: {error}", arguments.component))?;
     let began = Instant::now();
-    let artifact = Arc::new(Compiler::new(&settings)?.load(&component)?);
+    let artifact = Arc::new(Compiler::new(&cache, CompileIn::ThisProcess)?.load(&component)?);
     if !arguments.json {
         println!("{}: {} bytes, compiled in {:.2?}", arguments.component, component.len(), began.elapsed());
     }

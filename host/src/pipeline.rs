@@ -15,7 +15,7 @@ mod observe;
 mod unit;
 mod worker;
 
-pub use assemble::{Assembler, Brokers, client_settings, host as host_settings, sandbox as sandbox_settings};
+pub use assemble::{Assembler, Brokers, client_settings, code_cache, host as host_settings};
 pub use bound::{Bound, Handler, Tenant};
 pub use host::{Host, HostSettings};
 pub use observe::{Ended, Observer};

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::compile_component::compiler;
 use super::input::cache_dir;
 use super::load::verify;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found, Snapshot};
-use crate::invoke::{self, Compiler, HostError};
-use crate::pipeline::sandbox_settings;
+use crate::invoke::{CacheSettings, Compiler, HostError};
+use crate::pipeline::code_cache;
 
 mod json;
 mod online;
@@ -79,9 +80,8 @@ impl Check {
 /// Reads the deploy directory and compiles what is there, into the host's cache. A person who may not write to that one
 /// uses their own: what is wrong with a component does not depend on it.
 fn read(operator: &Operator) -> Result<Deployment, HostError> {
-    let settings = sandbox_settings(operator);
-    let compiler = Compiler::new(&settings)
-        .or_else(|_| Compiler::new(&invoke::Settings { cache_dir: cache_dir(), ..settings.clone() }))?;
+    let settings = code_cache(operator);
+    let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), ..settings }))?;
     let mut deployment = deploy::read(operator, &Snapshot::now(&operator.deploy.directory, verify));
     for found in &mut deployment.handlers {
         if let Err(fault) = compile(found, &compiler) {

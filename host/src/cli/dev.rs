@@ -13,6 +13,7 @@ use callgate_core::route::TopicSelector;
 use clap::{Args, CommandFactory};
 use tempfile::TempDir;
 
+use super::compile_component::compiler;
 use super::input::{cache_dir, handler_name, operation};
 use super::load::load;
 use super::signals::Signals;
@@ -20,7 +21,7 @@ use super::{WRONG_CONFIGURATION, counted};
 use crate::broker::EmbeddedBroker;
 use crate::config::{Operator, OperatorRead};
 use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Handler, Host, host_settings, sandbox_settings};
+use crate::pipeline::{Brokers, Handler, Host, code_cache, host_settings};
 
 mod changes;
 mod lines;
@@ -72,7 +73,7 @@ impl Dev {
         };
         let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
         let operator = operator(&broker, folder.path())?;
-        let compiler = Compiler::new(&sandbox_settings(&operator))?;
+        let compiler = compiler(&code_cache(&operator))?;
         let handlers = load(&operator, &compiler, Brokers::Embedded);
         if handlers.is_empty() {
             eprintln!("error: there is no handler to run in {}", folder.path().display());

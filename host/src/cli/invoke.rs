@@ -23,10 +23,11 @@ use callgate_core::route::{ClientErrors, Instances, Operation, Route, TopicList,
 use clap::Args;
 use http::{Response, StatusCode};
 
+use super::compile_component::compiler;
 use super::input::{cache_dir, data, handler_name, operation, pair};
 use super::{Format, WRONG_CONFIGURATION, print};
 use crate::config::Secret;
-use crate::invoke::{self, CallError, Callable, Compiler, Invoker, Link, LogBudget, Settings, Watchdog};
+use crate::invoke::{self, CacheSettings, CallError, Callable, Invoker, Link, LogBudget, Settings, Watchdog};
 
 /// What a tenant's records may bring, and its calls may use, where the operator says nothing else.
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
@@ -127,9 +128,8 @@ impl Invoke {
     fn invoke(&self, request: http::Request<Bytes>) -> anyhow::Result<Result<Response<Bytes>, Failure>> {
         let name = self.component.display();
         let component = fs::read(&self.component).with_context(|| format!("{name} cannot be read"))?;
-        let settings = Settings { cache_dir: cache_dir(), slots: 1, max_memory: CALL_LIMITS.max_memory };
-        let artifact =
-            Compiler::new(&settings)?.load(&component).with_context(|| format!("{name} cannot be called"))?;
+        let compiler = compiler(&CacheSettings { folder: cache_dir(), key: None })?;
+        let artifact = compiler.load(&component).with_context(|| format!("{name} cannot be called"))?;
         let callable = Arc::new(Callable {
             tenant: "invoke".into(),
             handler: handler_name(&self.component).into(),
@@ -138,6 +138,7 @@ impl Invoke {
             env: self.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
             log: Arc::new(LogBudget::new(MAX_LOG)),
         });
+        let settings = Settings { slots: 1, max_memory: CALL_LIMITS.max_memory };
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;
         match invoke::runtime()?.block_on(invoker.call(&callable, request, &CALL_LIMITS)) {
             Ok(response) => Ok(Ok(response)),

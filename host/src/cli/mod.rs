@@ -10,6 +10,7 @@ use crate::telemetry::log::{self, LogFormat};
 
 mod call;
 mod check;
+mod compile_component;
 mod dev;
 mod input;
 mod invoke;
@@ -46,6 +47,8 @@ enum Command {
     Check(check::Check),
     Invoke(invoke::Invoke),
     Call(call::Call),
+    #[command(hide = true)]
+    CompileComponent(compile_component::CompileComponent),
 }
 
 impl Command {
@@ -59,6 +62,8 @@ impl Command {
             Self::Check(_) | Self::Invoke(_) => "warn,guest=info,callgate::invoke=info",
             // It says itself what the client cannot do.
             Self::Call(_) => "error,librdkafka=off",
+            // Its parent says what it says.
+            Self::CompileComponent(_) => "off",
         }
     }
 }
@@ -86,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => Ok(check.run()),
         Command::Invoke(invoke) => Ok(invoke.run()),
         Command::Call(call) => call.run(),
+        Command::CompileComponent(compile) => Ok(compile.run()),
     };
     status.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

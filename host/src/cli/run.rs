@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::compile_component::compiler;
 use super::load::load;
 use super::signals::Signals;
 use super::{WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Operator, OperatorRead};
 use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Host, host_settings, sandbox_settings};
+use crate::pipeline::{Brokers, Host, code_cache, host_settings};
 use crate::telemetry::admin::{self, Told};
 use crate::telemetry::metrics::Metrics;
 
@@ -40,7 +41,7 @@ impl Run {
             eprintln!("callgate does not start: {} in the operator's file", counted(faults.len(), "fault"));
             return Ok(ExitCode::from(WRONG_CONFIGURATION));
         };
-        let compiler = match Compiler::new(&sandbox_settings(&operator)) {
+        let compiler = match compiler(&code_cache(&operator)) {
             Ok(compiler) => compiler,
             Err(error) => {
                 eprintln!("{}: [deploy] cache: {error}", self.config.display());

@@ -1,17 +1,20 @@
 //! A component that is ready to be loaded.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
 use std::sync::Arc;
 
-/// A compiled component. Workers load it from disk when they first call it, so that its pages are shared by all.
+use super::cache::Code;
+
+/// A compiled component. Workers map it from disk when they first call it, so that its pages are shared by all. It costs
+/// one file descriptor: what was verified stays there for as long as this lives, whoever unlinks it.
 #[derive(Debug)]
 pub struct Artifact {
     digest: Arc<str>,
-    code: PathBuf,
+    code: Arc<Code>,
 }
 
 impl Artifact {
-    pub(super) fn new(digest: String, code: PathBuf) -> Self {
+    pub(super) fn new(digest: String, code: Arc<Code>) -> Self {
         Self { digest: digest.into(), code }
     }
 
@@ -20,8 +23,8 @@ impl Artifact {
         &self.digest
     }
 
-    /// Where its compiled code is.
-    pub(super) fn code(&self) -> &Path {
-        &self.code
+    /// Its compiled code.
+    pub(super) fn code(&self) -> &File {
+        self.code.file()
     }
 }

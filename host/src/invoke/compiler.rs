@@ -1,23 +1,49 @@
 //! From the bytes of a component to an artifact.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
 use super::artifact::Artifact;
-use super::cache::Cache;
+use super::cache::{Cache, CacheSettings, Code};
 use super::exports::{self, NotAHandler};
-use super::{HostError, Settings, engine};
+use super::{HostError, engine};
+
+mod child;
+mod confined;
+
+pub use confined::{Confines, compile_confined};
+
+/// Where components are compiled.
+#[derive(Clone, Debug)]
+pub enum CompileIn {
+    /// On the caller's thread and without limits: for components that are trusted, in tests and benches.
+    ThisProcess,
+    /// In a child process, within limits on its memory, CPU time and output. The program takes the arguments of
+    /// [`Confines`] and ends in [`compile_confined`].
+    Child(PathBuf),
+}
 
 /// Checks and compiles components, each once.
 ///
 /// Compiling takes from 0.1 s (Rust) to 15 s (JavaScript, Python) of CPU; a component that is in the cache, some
-/// milliseconds. It happens on the caller's thread, which should not be a worker's.
+/// milliseconds. The caller's thread waits for it, which should not be a worker's. One component is compiled at a time;
+/// other callers wait for their turn.
 pub struct Compiler {
     engine: Engine,
     cache: Cache,
+    place: CompileIn,
+    /// What is in use, by key.
+    held: Mutex<HashMap<String, Weak<Code>>>,
+    turn: Mutex<()>,
+    stopped: AtomicBool,
 }
 
 /// Why a component cannot be used.
@@ -29,9 +55,22 @@ pub enum CompileError {
     /// wasmtime refuses it: it is invalid, or asks for what the sandbox does not have.
     #[error("the component does not compile: {0}")]
     Invalid(String),
-    /// The compiled code cannot be kept.
+    /// Compiling it takes more than a component of its size may cost, or breaks the compiler.
+    #[error("the component cannot be compiled: {0}")]
+    Contained(String),
+    /// The compiler was told to stop.
+    #[error("the component was not compiled, since the host stops")]
+    Stopped,
+    /// The compiled code cannot be kept, or the child process not be started.
     #[error(transparent)]
     Host(#[from] HostError),
+}
+
+impl CompileError {
+    /// Whether another attempt with the same component would fail the same way.
+    pub fn is_fault_of_component(&self) -> bool {
+        matches!(self, Self::NotAHandler(_) | Self::Invalid(_) | Self::Contained(_))
+    }
 }
 
 impl Compiler {
@@ -40,33 +79,87 @@ impl Compiler {
     /// # Errors
     ///
     /// Where the folder cannot be made, or is open to others than the host's own user.
-    pub fn new(settings: &Settings) -> Result<Self, HostError> {
+    pub fn new(cache: &CacheSettings, place: CompileIn) -> Result<Self, HostError> {
         let engine =
             engine::compiling().map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))?;
-        Ok(Self { engine, cache: Cache::open(&settings.cache_dir)? })
+        Ok(Self {
+            engine,
+            cache: Cache::open(cache)?,
+            place,
+            held: Mutex::default(),
+            turn: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        })
     }
 
     /// Makes a component ready to be called.
     ///
     /// # Errors
     ///
-    /// Where it is no handler of WASI 0.2, does not compile, or its code cannot be written to the cache.
+    /// Where it is no handler of WASI 0.2, does not compile within its limits, or its code cannot be written to the cache.
     pub fn load(&self, bytes: &[u8]) -> Result<Artifact, CompileError> {
         exports::check(bytes)?;
         let digest = hex(&Sha256::digest(bytes));
         let key = self.key(&digest);
-        let code = match self.cache.find(&key) {
+        let code = match self.find(&key) {
             Some(code) => code,
-            None => {
-                tracing::info!("compiling a component of {} KiB: it is not in the cache yet", bytes.len() / 1024);
+            None => self.compile(bytes, &key)?,
+        };
+        Ok(Artifact::new(format!("sha256:{digest}"), code))
+    }
+
+    /// Ends what is being compiled, and compiles nothing more: [`Self::load`] then ends with [`CompileError::Stopped`]
+    /// for what is not in the cache. Takes no time.
+    pub fn stop(&self) {
+        self.stopped.store(true, Relaxed);
+    }
+
+    /// Forgets what was not used for a month, and what is too much. To be called when all that will be used is loaded.
+    pub fn prune_cache(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, code| code.strong_count() > 0);
+        let in_use: BTreeSet<_> = held.values().filter_map(|code| Some(code.upgrade()?.name().to_owned())).collect();
+        drop(held);
+        self.cache.prune(&in_use);
+    }
+
+    fn find(&self, key: &str) -> Option<Arc<Code>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(key).and_then(Weak::upgrade);
+        held.or_else(|| Some(self.hold(key, self.cache.find(key)?)))
+    }
+
+    fn hold(&self, key: &str, code: Code) -> Arc<Code> {
+        let code = Arc::new(code);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), Arc::downgrade(&code));
+        code
+    }
+
+    fn compile(&self, bytes: &[u8], key: &str) -> Result<Arc<Code>, CompileError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever had the turn before may have compiled the same.
+        if let Some(code) = self.find(key) {
+            return Ok(code);
+        }
+        tracing::info!("compiling a component of {} KiB: it is not in the cache yet", bytes.len() / 1024);
+        let draft = self.cache.draft()?;
+        match &self.place {
+            CompileIn::ThisProcess => {
                 let code = self
                     .engine
                     .precompile_component(bytes)
-                    .map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
-                self.cache.store(&key, &code)?
+                    .map_err(|error| CompileError::Invalid(confined::reason(&error)))?;
+                draft
+                    .file()
+                    .write_all(&code)
+                    .map_err(|error| HostError::new("compiled code cannot be written", error))?;
             }
-        };
-        Ok(Artifact::new(format!("sha256:{digest}"), code))
+            CompileIn::Child(program) => {
+                let confines = Confines::of(bytes.len());
+                let (code, scratch, wall) = (draft.file(), self.cache.folder(), confines.wall());
+                child::Order { program, bytes, code, scratch, wall }.compile(&confines, &self.stopped)?;
+            }
+        }
+        Ok(self.hold(key, self.cache.keep(key, draft)?))
     }
 
     /// What the code depends on: the component, and the version, settings and CPU features that wasmtime compiles for.

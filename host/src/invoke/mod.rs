@@ -38,7 +38,6 @@ mod watchdog;
 mod tests;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use callgate_core::failure::Failure;
@@ -46,17 +45,19 @@ use callgate_core::failure::Failure;
 use crate::config::Secret;
 
 pub use artifact::Artifact;
-pub use compiler::{CompileError, Compiler};
+pub use cache::{CacheKey, CacheSettings};
+pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
 pub use watchdog::Watchdog;
 
-/// What the room needs to know beforehand.
+/// Where the system lists the files that a process has open, by their numbers.
+const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+
+/// What a worker's side needs to know beforehand.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder of compiled code, private to the host's user. It is made where it is missing.
-    pub cache_dir: PathBuf,
     /// Calls at once on one worker. Each reserves address space, and keeps up to 2 MiB of memory warm once used.
     pub slots: u32,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
@@ -117,7 +118,7 @@ pub struct HostError {
 }
 
 impl HostError {
-    fn new(context: impl Into<String>, reason: impl ToString) -> Self {
+    pub(crate) fn new(context: impl Into<String>, reason: impl ToString) -> Self {
         Self { context: context.into(), reason: reason.to_string() }
     }
 }

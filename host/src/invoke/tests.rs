@@ -34,17 +34,25 @@ static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(|| Watchdog::start().expect(
 static COFFEE: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", guest("coffee-rust")));
 static MISCHIEF: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief")));
 
-/// One cache for all tests and runs.
 fn settings() -> Settings {
+    Settings { slots: 128, max_memory: 256 << 20 }
+}
+
+/// One cache for all tests and runs.
+fn compiler() -> Compiler {
     let user = rustix::process::geteuid().as_raw();
-    Settings { cache_dir: env::temp_dir().join(format!("callgate-tests-{user}")), slots: 128, max_memory: 256 << 20 }
+    compiler_at(env::temp_dir().join(format!("callgate-tests-{user}")))
+}
+
+fn compiler_at(folder: PathBuf) -> Compiler {
+    Compiler::new(&CacheSettings { folder, key: None }, CompileIn::ThisProcess).expect("a cache")
 }
 
 fn guest(name: &str) -> Arc<Artifact> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../guest-examples/out/{name}.wasm"));
     let bytes = fs::read(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; `make -C guest-examples rust` builds it", path.display()));
-    Arc::new(Compiler::new(&settings()).map(|compiler| compiler.load(&bytes).expect("a handler")).expect("a cache"))
+    Arc::new(compiler().load(&bytes).expect("a handler"))
 }
 
 fn callable(handler: &str, artifact: Arc<Artifact>) -> Arc<Callable> {

@@ -21,9 +21,9 @@ const MAX_MEMORY: usize = 4 << 30;
 /// Where the machine does not tell how much memory it has.
 const ASSUMED_MEMORY: u64 = 4 << 30;
 
-/// The sandbox's settings, from the operator's.
-pub fn sandbox(operator: &Operator) -> invoke::Settings {
-    invoke::Settings { cache_dir: operator.deploy.cache.clone(), slots: SLOTS, max_memory: MAX_MEMORY }
+/// The cache of compiled code, from the operator's settings.
+pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
+    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key: None }
 }
 
 /// The host's settings, from the operator's and the handlers that will run.
@@ -45,7 +45,7 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
         pollers: machine::cores(),
         memory: calls,
         // Address space is reserved for as much as any tenant may have, and no more.
-        invoke: invoke::Settings { max_memory: largest.clamp(1 << 16, MAX_MEMORY), ..sandbox(operator) },
+        invoke: invoke::Settings { slots: SLOTS, max_memory: largest.clamp(1 << 16, MAX_MEMORY) },
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,

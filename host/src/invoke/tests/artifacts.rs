@@ -1,27 +1,71 @@
 //! What becomes an artifact, and what is refused.
 
+use std::path::Path;
+
 use super::*;
+
+/// The entries of a cache, with what they say of when they were used.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
+}
+
+fn coffee() -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/out/coffee-rust.wasm");
+    fs::read(path).expect("coffee")
+}
+
+async fn answers(artifact: Artifact) -> bool {
+    let answer = invoker().call(&callable("coffee", Arc::new(artifact)), order(), &LIMITS).await;
+    answer.expect("a response").status() == 201
+}
 
 #[test]
 fn a_damaged_entry_of_the_cache_is_compiled_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = Settings { cache_dir: folder.path().join("code"), ..settings() };
-    let compiler = Compiler::new(&settings).expect("a compiler");
-    let bytes = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/out/coffee-rust.wasm"))
-        .expect("coffee");
+    let cache = folder.path().join("code");
+    let first = compiler_at(cache.clone()).load(&coffee()).expect("a handler");
+    let [entry] = &*entries(&cache) else { panic!("one entry") };
+    let whole = fs::read(entry).expect("code");
 
-    let first = compiler.load(&bytes).expect("a handler");
-    let written = fs::metadata(first.code()).and_then(|about| about.modified()).expect("a file");
-    let second = compiler.load(&bytes).expect("a handler");
-    assert_eq!(fs::metadata(second.code()).and_then(|about| about.modified()).expect("a file"), written);
+    fs::write(entry, &whole[..whole.len() / 2]).expect("a file");
+    let second = compiler_at(cache.clone()).load(&coffee()).expect("a handler");
+    assert_eq!(second.digest(), first.digest());
+    assert_eq!(fs::read(entry).expect("code"), whole, "the same code, under the same name");
+    assert!(on_a_worker(answers(second)));
+}
 
-    fs::write(first.code(), b"half of a f").expect("a file");
-    let third = compiler.load(&bytes).expect("a handler");
-    assert_eq!(third.digest(), first.digest());
-    let response = on_a_worker(async {
-        invoker().call(&callable("coffee", Arc::new(third)), order(), &LIMITS).await.expect("a response")
-    });
-    assert_eq!(response.status(), 201);
+#[test]
+fn a_component_is_compiled_once_and_held_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("code");
+    let compiler = compiler_at(cache.clone());
+    let first = compiler.load(&coffee()).expect("a handler");
+    let second = compiler.load(&coffee()).expect("a handler");
+    assert!(std::ptr::eq(first.code(), second.code()), "one open file");
+    assert_eq!(entries(&cache).len(), 1);
+}
+
+#[test]
+fn what_is_loaded_outlives_its_entry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("code");
+    let artifact = compiler_at(cache.clone()).load(&coffee()).expect("a handler");
+    for entry in entries(&cache) {
+        fs::remove_file(entry).expect("it can be unlinked");
+    }
+    assert!(on_a_worker(answers(artifact)));
+}
+
+#[test]
+fn nothing_is_compiled_after_a_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let compiler = Compiler::new(
+        &CacheSettings { folder: folder.path().join("code"), key: None },
+        CompileIn::Child("/bin/true".into()),
+    )
+    .expect("a cache");
+    compiler.stop();
+    assert!(matches!(compiler.load(&coffee()), Err(CompileError::Stopped)));
 }
 
 #[test]
@@ -36,7 +80,7 @@ fn what_is_no_handler_is_refused_with_what_it_is_instead() {
         bytes.extend([5, 0, 0]);
         bytes
     };
-    let compiler = Compiler::new(&settings()).expect("a compiler");
+    let compiler = compiler();
     for (bytes, expected) in [
         (b"#!/bin/sh".to_vec(), "this is no WebAssembly"),
         (Vec::new(), "this is no WebAssembly"),
