@@ -16,7 +16,7 @@ use std::{env, fs, thread};
 
 use callgate::config::Secret;
 use callgate::invoke::{
-    self, CacheSettings, Callable, CompileIn, Compiler, Invoker, Link, LogBudget, Settings, Watchdog,
+    self, CacheSettings, Callable, CompileIn, Compiler, Invoker, Link, LogBudget, Reuse, Settings, Watchdog,
 };
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::order::Ordering;
@@ -83,7 +83,7 @@ fn arguments() -> Result<Arguments, String> {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let cache = tempfile::tempdir()?;
     let cache = CacheSettings { folder: cache.path().join("code"), key: None };
-    let settings = Settings { slots: 128, max_memory: 4 << 30 };
+    let settings = Settings { slots: 128, max_memory: 4 << 30, idle_memory: 64 << 20 };
     let component = fs::read(&arguments.component).map_err(|error| format!("{}: {error}", arguments.component))?;
     let began = Instant::now();
     let artifact = Arc::new(Compiler::new(&cache, CompileIn::ThisProcess)?.load(&component)?);
@@ -97,6 +97,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         max_next_calls: 0,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("info"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        reuse: Reuse::default(),
     });
     let watchdog = Watchdog::start()?;
 

@@ -27,7 +27,7 @@ use super::compile_component::compiler;
 use super::input::{cache_dir, data, handler_name, operation, pair};
 use super::{Format, WRONG_CONFIGURATION, print};
 use crate::config::Secret;
-use crate::invoke::{self, CacheSettings, CallError, Callable, Invoker, Link, LogBudget, Settings, Watchdog};
+use crate::invoke::{self, CacheSettings, CallError, Callable, Invoker, Link, LogBudget, Reuse, Settings, Watchdog};
 
 /// What a tenant's records may bring, and its calls may use, where the operator says nothing else.
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
@@ -137,8 +137,9 @@ impl Invoke {
             max_next_calls: 0,
             env: self.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
             log: Arc::new(LogBudget::new(MAX_LOG)),
+            reuse: Reuse::default(),
         });
-        let settings = Settings { slots: 1, max_memory: CALL_LIMITS.max_memory };
+        let settings = Settings { slots: 1, max_memory: CALL_LIMITS.max_memory, idle_memory: 0 };
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;
         match invoke::runtime()?.block_on(invoker.call(&callable, request, &CALL_LIMITS)) {
             Ok(response) => Ok(Ok(response)),

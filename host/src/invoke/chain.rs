@@ -22,6 +22,7 @@ use http::{Request, Response};
 use super::memory::Budget;
 use super::meter::{Meter, Overrun};
 use super::next::{Call, Next, NextCalls};
+use super::reuse::Choice;
 use super::{CallError, Callable, Invoker, outcome};
 
 /// All that the components of one call share.
@@ -31,6 +32,9 @@ pub(super) struct Chain<'a> {
     pub(super) limits: &'a CallLimits,
     pub(super) meter: Arc<Meter>,
     pub(super) budget: Arc<Budget>,
+    pub(super) choice: Choice,
+    /// Whether a component was called in an instance that had served before.
+    pub(super) reused: Cell<bool>,
     /// The position of the innermost component that has been called and has not ended.
     innermost: Cell<usize>,
 }
@@ -41,9 +45,10 @@ impl<'a> Chain<'a> {
         callable: &'a Arc<Callable>,
         limits: &'a CallLimits,
         meter: Arc<Meter>,
+        choice: Choice,
     ) -> Self {
         let budget = Arc::new(Budget::new(limits.max_memory));
-        Self { invoker, callable, limits, meter, budget, innermost: Cell::new(0) }
+        Self { invoker, callable, limits, meter, budget, choice, reused: Cell::default(), innermost: Cell::default() }
     }
 
     /// Calls the outermost component.

@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{
 
 use super::Callable;
 use super::guest_log::{GuestLog, Stream};
-use super::memory::Memory;
+use super::memory::{Budget, Memory};
 use super::meter::Meter;
 use super::next::Next;
 
@@ -37,6 +37,9 @@ const RANDOM_BYTES: u64 = 1 << 20;
 const BODY_CHUNKS: usize = 7;
 const BODY_CHUNK_BYTES: usize = 16 << 10;
 
+/// Ticks until a guest is looked at: two, so that one whole tick has passed at least. Most calls end before.
+const FIRST_TICK: u64 = 2;
+
 /// A store's data: the state of one component in one call.
 pub(super) struct Guest {
     wasi: WasiCtx,
@@ -45,6 +48,7 @@ pub(super) struct Guest {
     hooks: Hooks,
     memory: Memory,
     meter: Arc<Meter>,
+    log: [GuestLog; 2],
 }
 
 impl Guest {
@@ -56,9 +60,10 @@ impl Guest {
         Ok(linker)
     }
 
-    /// A component that calls on to `next`, if it may.
+    /// The component at that position of a chain, which calls on to `next`, if it may.
     pub(super) fn new(
-        callable: &Arc<Callable>,
+        callable: &Callable,
+        position: usize,
         limits: &CallLimits,
         meter: Arc<Meter>,
         memory: Memory,
@@ -68,7 +73,8 @@ impl Guest {
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
-        Self { wasi: wasi(callable), http, table, hooks: Hooks { next }, memory, meter }
+        let log = [Stream::Stdout, Stream::Stderr].map(|stream| GuestLog::new(callable, position, stream));
+        Self { wasi: wasi(callable, &log), http, table, hooks: Hooks { next }, memory, meter, log }
     }
 
     /// A store for it, with all its limits.
@@ -77,10 +83,33 @@ impl Guest {
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
-        // Two ticks, so that the first comes after one whole tick at least: most calls end before.
-        store.set_epoch_deadline(2);
+        store.set_epoch_deadline(FIRST_TICK);
         store.epoch_deadline_callback(|store| Ok(store.data().meter.tick()?));
         store
+    }
+
+    /// The same component takes part in another call. Whether that call may have as much memory as it has.
+    pub(super) fn join(
+        store: &mut Store<Self>,
+        meter: Arc<Meter>,
+        budget: Arc<Budget>,
+        next: &mut Option<Next>,
+    ) -> bool {
+        store.set_epoch_deadline(FIRST_TICK);
+        let guest = store.data_mut();
+        if !guest.memory.join(budget) {
+            return false;
+        }
+        guest.meter = meter;
+        guest.hooks.next = next.take();
+        true
+    }
+
+    /// The call has ended, and the component stays.
+    pub(super) fn leave(&mut self) {
+        self.log.iter().for_each(GuestLog::end_line);
+        self.hooks.next = None;
+        self.memory.leave();
     }
 
     /// The memory that it has, and whether it wanted more.
@@ -90,14 +119,14 @@ impl Guest {
 }
 
 /// The clocks, random numbers, `[env]`, and the log. No arguments, no files, an empty stdin; sockets cannot even be made.
-fn wasi(callable: &Arc<Callable>) -> WasiCtx {
+fn wasi(callable: &Callable, [stdout, stderr]: &[GuestLog; 2]) -> WasiCtx {
     let mut builder = WasiCtx::builder();
     for (name, value) in &callable.env {
         builder.env(name, value.expose());
     }
     builder
-        .stdout(GuestLog::new(callable.clone(), Stream::Stdout))
-        .stderr(GuestLog::new(callable.clone(), Stream::Stderr))
+        .stdout(stdout.clone())
+        .stderr(stderr.clone())
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)

@@ -6,21 +6,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_core::limits::CallLimits;
+use callgate_core::route::Instances;
 use http::{Request, Response};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::artifact::Artifact;
+use super::call_p2::Instance;
 use super::chain::Chain;
 use super::guest::Guest;
+use super::idle::{Idle, Used};
 use super::loaded::Loaded;
 use super::memory::Memory;
 use super::meter::{Meter, Metered};
 use super::next::Next;
+use super::reuse::Attempts;
 use super::turns::Turns;
 use super::watchdog::{Watch, Watchdog};
-use super::{CallError, Callable, HostError, Settings, call_p2, engine, load, outcome};
+use super::{CallError, Callable, HostError, Settings, engine, load, outcome};
 
 /// Calls components on one worker thread.
 ///
@@ -33,6 +37,7 @@ pub struct Invoker {
     turns: Arc<Turns>,
     slots: usize,
     taken: Cell<usize>,
+    idle: Idle,
 }
 
 impl Invoker {
@@ -54,6 +59,7 @@ impl Invoker {
             turns: Arc::default(),
             slots: settings.slots as usize,
             taken: Cell::new(0),
+            idle: Idle::new(settings.idle_memory),
         })
     }
 
@@ -74,6 +80,22 @@ impl Invoker {
         request: Request<Bytes>,
         limits: &CallLimits,
     ) -> Result<Response<Bytes>, CallError> {
+        self.call_in(callable, request, limits, Instances::Fresh, &mut Attempts::default()).await
+    }
+
+    /// The same in such instances as the route asks for, as far as earlier `attempts` for the same record allow.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn call_in(
+        &self,
+        callable: &Arc<Callable>,
+        request: Request<Bytes>,
+        limits: &CallLimits,
+        instances: Instances,
+        attempts: &mut Attempts,
+    ) -> Result<Response<Bytes>, CallError> {
         // For the whole chain at once: calls that each waited for a slot further in would wait for one another.
         let _slots = self.take_slots(callable.chain.len())?;
         let _ongoing = self.watch.begin_call();
@@ -81,12 +103,26 @@ impl Invoker {
             self.component(&link.artifact)?;
         }
         let meter = Arc::new(Meter::start(limits, self.turns.clone()));
-        let chain = Chain::new(self, callable, limits, meter.clone());
+        let chain = Chain::new(self, callable, limits, meter.clone(), attempts.choose(callable, instances));
         let call = pin!(chain.call(request));
         // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would
         // seem unfinished. Long calls give way at the watchdog's ticks.
         let ended = tokio::task::unconstrained(Metered::new(call, meter, &self.watch)).await;
-        ended.unwrap_or_else(|overrun| Err(chain.overrun(overrun)))
+        let ended = ended.unwrap_or_else(|overrun| Err(chain.overrun(overrun)));
+        if !matches!(ended, Err(CallError::Overload(_))) {
+            attempts.ended(callable, chain.reused.get(), ended.is_ok());
+        }
+        ended
+    }
+
+    /// Lets go all instances that wait to be used again: their memory is wanted.
+    pub fn evict_idle(&self) {
+        self.idle.clear();
+    }
+
+    /// Bytes of memory that those have.
+    pub fn idle_memory(&self) -> usize {
+        self.idle.bytes()
     }
 
     /// Calls one component of a chain.
@@ -98,13 +134,40 @@ impl Invoker {
         next: Option<Next>,
     ) -> Result<Response<Bytes>, CallError> {
         let component = self.component(&chain.callable.chain[position].artifact)?;
-        let memory = Memory::new(chain.budget.clone());
-        let guest = Guest::new(chain.callable, chain.limits, chain.meter.clone(), memory, next);
-        let mut store = guest.into_store(&self.engine);
-        match call_p2::call(&mut store, &component, request, chain.limits).await {
-            Ok(response) => Ok(response?),
-            Err(error) => Err(outcome::error(&error, store.data().memory(), chain.limits)),
+        let mut used = self.instance(chain, position, next);
+        used.calls += 1;
+        match used.instance.call(&component, request, chain.limits).await {
+            Ok(response) => {
+                let response = response?;
+                // Whatever made it fail may still be there the next time.
+                if used.calls < chain.choice.records && !response.status().is_server_error() {
+                    self.keep(chain, position, used);
+                }
+                Ok(response)
+            }
+            Err(error) => Err(outcome::error(&error, used.instance.store().data().memory(), chain.limits)),
         }
+    }
+
+    /// An instance for one component of a chain: one that has served before, where that is wanted, else a fresh one.
+    fn instance(&self, chain: &Chain<'_>, position: usize, mut next: Option<Next>) -> Used {
+        if chain.choice.take
+            && let Some(mut used) = self.idle.take(chain.callable, position)
+            && used.calls < chain.choice.records
+            && Guest::join(used.instance.store(), chain.meter.clone(), chain.budget.clone(), &mut next)
+        {
+            chain.reused.set(true);
+            return used;
+        }
+        let memory = Memory::new(chain.budget.clone());
+        let guest = Guest::new(chain.callable, position, chain.limits, chain.meter.clone(), memory, next);
+        Used { instance: Instance::new(guest.into_store(&self.engine)), calls: 0 }
+    }
+
+    fn keep(&self, chain: &Chain<'_>, position: usize, used: Used) {
+        self.idle.keep(chain.callable, position, used);
+        // It is in nobody's slot now, and those that are taken must have theirs.
+        self.make_room(0);
     }
 
     fn component(&self, artifact: &Artifact) -> Result<ProxyPre<Guest>, CallError> {
@@ -117,13 +180,22 @@ impl Invoker {
     }
 
     fn take_slots(&self, wanted: usize) -> Result<Slots<'_>, CallError> {
-        let taken = self.taken.get() + wanted;
-        if taken > self.slots {
+        if !self.make_room(wanted) {
             let message = format!("{wanted} of this worker's {} slots are not free", self.slots);
             return Err(CallError::Overload(message));
         }
-        self.taken.set(taken);
+        self.taken.set(self.taken.get() + wanted);
         Ok(Slots { taken: &self.taken, count: wanted })
+    }
+
+    /// Whether there is room for so many instances more; those that wait give way.
+    fn make_room(&self, wanted: usize) -> bool {
+        while self.taken.get() + wanted + self.idle.len() > self.slots {
+            if !self.idle.let_go() {
+                return false;
+            }
+        }
+        true
     }
 }
 

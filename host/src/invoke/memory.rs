@@ -67,7 +67,8 @@ impl Drop for Held {
 /// for want of memory, so it is remembered.
 #[derive(Debug)]
 pub(super) struct Memory {
-    budget: Arc<Budget>,
+    /// The call's, while there is one.
+    budget: Option<Arc<Budget>>,
     used: usize,
     last_growth: usize,
     refused: bool,
@@ -76,7 +77,28 @@ pub(super) struct Memory {
 impl Memory {
     /// A component that takes from this budget.
     pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, used: 0, last_growth: 0, refused: false }
+        Self { budget: Some(budget), used: 0, last_growth: 0, refused: false }
+    }
+
+    /// Bytes that the component has.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// The component takes part in another call, with all that it has. Whether that call may have so much.
+    pub(super) fn join(&mut self, budget: Arc<Budget>) -> bool {
+        self.leave();
+        (self.last_growth, self.refused) = (0, false);
+        let enough = budget.take(self.used);
+        self.budget = enough.then_some(budget);
+        enough
+    }
+
+    /// The call has ended, and the component stays.
+    pub(super) fn leave(&mut self) {
+        if let Some(budget) = self.budget.take() {
+            budget.give_back(self.used);
+        }
     }
 
     /// Whether the guest has asked for more than there was.
@@ -85,11 +107,12 @@ impl Memory {
     }
 
     fn grow(&mut self, growth: usize, possible: bool) -> bool {
-        if growth > self.budget.left.load(Relaxed) {
+        let Some(budget) = &self.budget else { return false };
+        if growth > budget.left.load(Relaxed) {
             self.refused = true;
             return false;
         }
-        if possible && self.budget.take(growth) {
+        if possible && budget.take(growth) {
             self.used += growth;
             self.last_growth = growth;
         }
@@ -99,13 +122,15 @@ impl Memory {
     fn take_back(&mut self) {
         let growth = std::mem::take(&mut self.last_growth);
         self.used -= growth;
-        self.budget.give_back(growth);
+        if let Some(budget) = &self.budget {
+            budget.give_back(growth);
+        }
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.budget.give_back(self.used);
+        self.leave();
     }
 }
 
@@ -172,5 +197,21 @@ mod tests {
         assert!(!outer.memory_growing(600, 1000, None).expect("it works"));
         drop(held);
         assert!(outer.memory_growing(600, 1000, None).expect("it works"));
+    }
+
+    #[test]
+    fn a_component_that_stays_brings_what_it_has_to_the_next_call() {
+        let (first, small, large) =
+            (Arc::new(Budget::new(1000)), Arc::new(Budget::new(500)), Arc::new(Budget::new(1000)));
+        let mut memory = Memory::new(first.clone());
+        assert!(memory.memory_growing(0, 600, None).expect("it works"));
+        assert!(!memory.memory_growing(600, 1100, None).expect("it works"));
+        memory.leave();
+        assert!(Held::of(first).grow(1000));
+        assert!(!memory.join(small));
+        assert!(memory.join(large.clone()) && !memory.refused());
+        assert!(!Held::of(large.clone()).grow(401));
+        drop(memory);
+        assert!(Held::of(large).grow(1000));
     }
 }

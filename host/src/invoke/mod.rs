@@ -2,7 +2,7 @@
 //!
 //! - [`Compiler`] turns the bytes of a component into an [`Artifact`]: checked, compiled once, cached on disk.
 //! - [`Invoker`] is what a worker thread calls artifacts with. Every call gets a fresh store and instance, so nothing
-//!   that one record leaves behind reaches another.
+//!   that one record leaves behind reaches another; unless the handler itself asks for one that has served before.
 //! - [`Watchdog`] is the one thread that ends guests that compute or wait for too long. No guest runs on it.
 //!
 //! # A worker's runtime
@@ -24,6 +24,7 @@ mod engine;
 mod exports;
 mod guest;
 mod guest_log;
+mod idle;
 mod invoker;
 mod load;
 mod loaded;
@@ -31,6 +32,7 @@ mod memory;
 mod meter;
 mod next;
 mod outcome;
+mod reuse;
 mod turns;
 mod watchdog;
 
@@ -50,6 +52,7 @@ pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
+pub use reuse::{Attempts, Reuse};
 pub use watchdog::Watchdog;
 
 /// Where the system lists the files that a process has open, by their numbers.
@@ -62,6 +65,8 @@ pub struct Settings {
     pub slots: u32,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
+    /// Bytes of memory that the instances which wait to be used again have together.
+    pub idle_memory: usize,
 }
 
 /// One version of a handler, ready to be called.
@@ -79,6 +84,8 @@ pub struct Callable {
     pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
+    /// How it takes to having its instances reused.
+    pub reuse: Reuse,
 }
 
 impl Callable {

@@ -18,6 +18,7 @@ mod chains;
 mod endings;
 mod log;
 mod neighbours;
+mod reused;
 mod surroundings;
 
 const LIMITS: CallLimits = CallLimits {
@@ -35,7 +36,7 @@ static COFFEE: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", gue
 static MISCHIEF: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief")));
 
 fn settings() -> Settings {
-    Settings { slots: 128, max_memory: 256 << 20 }
+    Settings { slots: 128, max_memory: 256 << 20, idle_memory: 64 << 20 }
 }
 
 /// One cache for all tests and runs.
@@ -67,6 +68,7 @@ fn chain(handler: &str, chain: Vec<Link>, max_next_calls: u32) -> Arc<Callable> 
         max_next_calls,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        reuse: Reuse::default(),
     })
 }
 

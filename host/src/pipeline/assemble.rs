@@ -11,13 +11,15 @@ use super::host::HostSettings;
 use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, Callable, Compiler, Link, LogBudget};
+use crate::invoke::{self, Callable, Compiler, Link, LogBudget, Reuse};
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
 const SLOTS: u32 = 128;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
+/// Of the memory for calls, one part in so many is for instances that wait to be used again.
+const IDLE_SHARE: usize = 16;
 /// Where the machine does not tell how much memory it has.
 const ASSUMED_MEMORY: u64 = 4 << 30;
 
@@ -37,15 +39,19 @@ pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
         handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
     let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes + PRODUCER_BUFFER).sum();
     let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
-    let calls =
-        usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers).max(largest.next_multiple_of(1 << 20));
+    let free = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers);
     let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
+    let idle = free / IDLE_SHARE;
     HostSettings {
         workers,
         pollers: machine::cores(),
-        memory: calls,
+        memory: (free - idle).max(largest.next_multiple_of(1 << 20)),
         // Address space is reserved for as much as any tenant may have, and no more.
-        invoke: invoke::Settings { slots: SLOTS, max_memory: largest.clamp(1 << 16, MAX_MEMORY) },
+        invoke: invoke::Settings {
+            slots: SLOTS,
+            max_memory: largest.clamp(1 << 16, MAX_MEMORY),
+            idle_memory: idle / workers,
+        },
         instance_id: operator.kafka.instance_id.clone(),
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
@@ -93,6 +99,7 @@ impl<'a> Assembler<'a> {
                 max_next_calls: found.max_next_calls,
                 env: found.env.clone(),
                 log,
+                reuse: Reuse::default(),
             }),
             tenant,
             name: found.name.clone(),

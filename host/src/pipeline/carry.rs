@@ -18,7 +18,7 @@ use super::jobs::Job;
 use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
-use crate::invoke::CallError;
+use crate::invoke::{Attempts, CallError};
 use crate::settle;
 
 /// Between attempts to find room for a call.
@@ -55,12 +55,13 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     }
 
     let mut pause = FIRST_PAUSE;
+    let mut attempts = Attempts::default();
     loop {
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request).await {
+        let outcome = match worker.call(&unit.bound, request, &mut attempts).await {
             Err(CallError::Overload(reason)) => {
                 overloaded(&unit.bound, &reason, &mut pause).await;
                 continue;

@@ -18,7 +18,7 @@ use super::carry;
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
 use crate::consume::Partition;
-use crate::invoke::{self, CallError, Invoker};
+use crate::invoke::{self, Attempts, CallError, Invoker};
 
 /// What all workers share.
 #[derive(Clone)]
@@ -59,7 +59,12 @@ impl Worker {
     }
 
     /// Calls the handler when route, tenant, worker and host have room for it.
-    pub(super) async fn call(&self, bound: &Bound, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
+    pub(super) async fn call(
+        &self,
+        bound: &Bound,
+        request: Request<Bytes>,
+        attempts: &mut Attempts,
+    ) -> Result<Response<Bytes>, CallError> {
         // Held until the call has ended. None of these semaphores is ever closed.
         let _route = bound.route_slots.acquire().await;
         let _tenant = bound.tenant_slots.acquire().await;
@@ -67,7 +72,11 @@ impl Worker {
         let _worker = self.slots.acquire_many(bound.handler.callable.chain.len() as u32).await;
         let _memory = self.memory.acquire_many(mebibytes(bound.limits.max_memory)).await;
         let began = Instant::now();
-        let outcome = self.invoker.call(&bound.handler.callable, request, &bound.limits).await;
+        let callable = &bound.handler.callable;
+        let outcome = self.invoker.call_in(callable, request, &bound.limits, bound.route.instances, attempts).await;
+        if attempts.gave_up_reuse() {
+            self.observer.gave_up_reuse(bound);
+        }
         let result = match &outcome {
             Ok(response) => Ok(response.status().as_u16()),
             Err(CallError::Failed(failure)) => Err(failure.reason.as_str()),
