@@ -88,16 +88,21 @@ def build():
 
 def fill(kafka, topic, replies, count):
     progress(f"{count} records of {ORDER_BYTES} bytes into {PARTITIONS} partitions")
-    notes = "one sugar, no lid, and a glass of water please; " * 22
-    order = {"drink": "flat white", "size": "large", "notes": ""}
-    order["notes"] = notes[:ORDER_BYTES - len(json.dumps(order))]
-    value = json.dumps(order).encode()
+    value = coffee_order()
     for first in range(0, count, AT_ONCE):
         kafka.send_all(topic, [{
             "key": f"table-{number % TABLES}".encode(), "value": value, "headers": [
                 ("content-type", b"application/json"), ("reply-to", replies.encode()),
                 ("correlation-id", uuid.uuid4().hex.encode())],
         } for number in range(first, min(first + AT_ONCE, count))])
+
+
+def coffee_order():
+    """An order as the café's handler takes it."""
+    notes = "one sugar, no lid, and a glass of water please; " * 22
+    order = {"drink": "flat white", "size": "large", "notes": ""}
+    order["notes"] = notes[:ORDER_BYTES - len(json.dumps(order))]
+    return json.dumps(order).encode()
 
 
 # The contenders

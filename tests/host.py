@@ -78,6 +78,15 @@ class Host:
     def topic(self, name):
         return f"{self.tenant}.{name}"
 
+    def neighbour(self, subject):
+        """Another tenant on the same host: it has handlers and topics of its own. Configure both as `tenants`."""
+        neighbour = copy.copy(self)
+        neighbour.tenant = f"{subject}-{uuid.uuid4().hex[:8]}"
+        neighbour.group = f"callgate.{neighbour.tenant}"
+        neighbour.replies = neighbour.topic("replies")
+        self.kafka.create(neighbour.replies)
+        return neighbour
+
     def twin(self):
         """Another host with the same configuration: a second member of the same groups."""
         twin = copy.copy(self)

@@ -37,6 +37,7 @@ const COFFEE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples/out
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
 const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(5),
+    patience: Duration::ZERO,
     max_cpu: Duration::from_secs(1),
     max_memory: 64 << 20,
     max_request_body: 4 << 20,

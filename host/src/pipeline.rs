@@ -9,9 +9,12 @@
 mod assemble;
 mod bound;
 mod carry;
+mod executor;
 mod host;
 mod jobs;
+mod mailbox;
 mod observe;
+mod quota;
 mod unit;
 mod worker;
 

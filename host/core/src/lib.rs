@@ -15,6 +15,7 @@ pub mod dead_letter;
 pub mod disposition;
 mod encoded;
 pub mod failure;
+pub mod fair;
 mod field;
 mod incomplete;
 pub mod limits;

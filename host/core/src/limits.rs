@@ -18,6 +18,8 @@ pub struct RequestLimits {
 pub struct CallLimits {
     /// From the call's beginning to its end.
     pub deadline: Duration,
+    /// How long it may wait for its turn, while calls of other tenants have the worker, on top of its deadline.
+    pub patience: Duration,
     /// Time really computed by the guest.
     pub max_cpu: Duration,
     /// Bytes of linear memory, all memories of all components of the call together.

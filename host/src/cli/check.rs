@@ -81,7 +81,7 @@ impl Check {
 /// uses their own: what is wrong with a component does not depend on it.
 fn read(operator: &Operator) -> Result<Deployment, HostError> {
     let settings = code_cache(operator);
-    let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), ..settings }))?;
+    let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), key: None }))?;
     let mut deployment = deploy::read(operator, &Snapshot::now(&operator.deploy.directory, verify));
     for found in &mut deployment.handlers {
         if let Err(fault) = compile(found, &compiler) {

@@ -33,6 +33,7 @@ use crate::invoke::{self, CacheSettings, CallError, Callable, Invoker, Link, Log
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
 const CALL_LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(5),
+    patience: Duration::ZERO,
     max_cpu: Duration::from_secs(1),
     max_memory: 64 << 20,
     max_request_body: 4 << 20,

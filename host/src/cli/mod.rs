@@ -10,6 +10,7 @@ use crate::telemetry::log::{self, LogFormat};
 
 mod call;
 mod check;
+mod compile;
 mod compile_component;
 mod dev;
 mod input;
@@ -45,6 +46,7 @@ enum Command {
     Dev(dev::Dev),
     Run(run::Run),
     Check(check::Check),
+    Compile(compile::Compile),
     Invoke(invoke::Invoke),
     Call(call::Call),
     #[command(hide = true)]
@@ -58,6 +60,8 @@ impl Command {
             Self::Run(_) => "info",
             // It prints its own line for each dead letter.
             Self::Dev(_) => "error,guest=info,callgate::invoke=info,librdkafka=off",
+            // It says itself what it does.
+            Self::Compile(_) => "warn",
             // Compiling may take long, so that it is said.
             Self::Check(_) | Self::Invoke(_) => "warn,guest=info,callgate::invoke=info",
             // It says itself what the client cannot do.
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Dev(dev) => dev.run(),
         Command::Run(run) => run.run(),
         Command::Check(check) => Ok(check.run()),
+        Command::Compile(compile) => compile.run(),
         Command::Invoke(invoke) => Ok(invoke.run()),
         Command::Call(call) => call.run(),
         Command::CompileComponent(compile) => Ok(compile.run()),

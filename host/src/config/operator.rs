@@ -11,8 +11,12 @@ use super::overrides::Overrides;
 use super::properties::{self, PropertyCheck};
 use super::reader::Section;
 use super::references::{Environment, References};
+use super::secret::Secret;
 use super::tenant::{self, TenantLookup, Tenants};
 use super::units::{Bytes, Quantity};
+
+/// Characters of a secret that nobody guesses, even where it is made of few different ones.
+const CACHE_KEY: usize = 32;
 
 /// The operator's file, resolved.
 #[derive(Clone, Debug)]
@@ -36,6 +40,10 @@ pub struct Deploy {
     pub directory: PathBuf,
     /// The folder for compiled code, private to the host.
     pub cache: PathBuf,
+    /// What compiled code is sealed with, where the folder is filled elsewhere or shared.
+    pub cache_key: Option<Secret>,
+    /// Nothing is wrong with this section, references in it included.
+    pub is_sound: bool,
 }
 
 /// `[limits]`: what the host as a whole may use.
@@ -124,10 +132,7 @@ fn read(root: &mut Section<'_>, folder: &Path, check: PropertyCheck<'_>) -> Oper
     });
     let tenants = tenant::read_all(root, &kafka, folder, check);
     Operator {
-        deploy: root.within("deploy", |section| Deploy {
-            directory: path(section, "directory", folder).unwrap_or_else(|| folder.join("handlers")),
-            cache: path(section, "cache", folder).unwrap_or_else(|| PathBuf::from("/var/cache/callgate")),
-        }),
+        deploy: root.within("deploy", |section| deploy(section, folder)),
         limits: root.within("limits", |section| HostLimits {
             memory: memory(section).unwrap_or(Memory::Percent(75)),
             workers: number(section, "workers", 0, 1024, 0),
@@ -139,6 +144,27 @@ fn read(root: &mut Section<'_>, folder: &Path, check: PropertyCheck<'_>) -> Oper
         kafka,
         tenants,
     }
+}
+
+fn deploy(section: &mut Section<'_>, folder: &Path) -> Deploy {
+    let (deploy, is_sound) = section.is_sound(|section| Deploy {
+        directory: path(section, "directory", folder).unwrap_or_else(|| folder.join("handlers")),
+        cache: path(section, "cache", folder).unwrap_or_else(|| PathBuf::from("/var/cache/callgate")),
+        cache_key: cache_key(section),
+        is_sound: false,
+    });
+    Deploy { is_sound, ..deploy }
+}
+
+fn cache_key(section: &mut Section<'_>) -> Option<Secret> {
+    let Located { value, place } = section.text("cache_key", "${file:cache.key}")?;
+    if value.value.len() >= CACHE_KEY {
+        return Some(Secret::new(value.value));
+    }
+    let message =
+        format!("`{}` has fewer than {CACHE_KEY} characters, so it can be guessed", section.path("cache_key"));
+    section.report(&place, Code::InvalidValue, message, "write one that was made by chance: `openssl rand -hex 32`");
+    None
 }
 
 /// A path. Relative ones start at the file that names them, or at the working directory if a variable does.

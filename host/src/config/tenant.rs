@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::dead_letter::{DeadLetterHeaders, DeadLetterPolicy};
+use callgate_core::fair::Weight;
 use callgate_core::limits::RequestLimits;
 use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{TopicList, valid_topic_name};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub max_hops: u32,
     /// Time that one call may compute.
     pub max_cpu: Duration,
+    /// Its weight among the tenants that compete for the workers.
+    pub share: Weight,
     /// Records taken in whose end is not decided.
     pub max_buffered_records: usize,
     /// Bytes of those.
@@ -154,6 +157,7 @@ fn read_settings(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, check:
         max_response_body: size(section, "max_response_body", 1, GIB, 4 * MIB),
         max_hops: u32::try_from(count(section, "max_hops", 1, 10_000, 16)).unwrap_or(u32::MAX),
         max_cpu: duration(section, "max_cpu", Duration::from_secs(1)),
+        share: share(section),
         max_buffered_records: count(section, "max_buffered_records", 1, 10_000_000, 10_000),
         max_buffered_bytes: size(section, "max_buffered_bytes", 64 * KIB, 64 * GIB, 32 * MIB),
         max_log: size(section, "max_log", 1, GIB, 64 * KIB),
@@ -214,6 +218,11 @@ fn dead_letter_topic(section: &mut Section<'_>) -> Option<Arc<str>> {
     );
     section.report(&place, Code::InvalidTopic, message, "use 1 to 249 letters, digits, `.`, `_` and `-`");
     None
+}
+
+fn share(section: &mut Section<'_>) -> Weight {
+    let (least, most) = Weight::BOUNDS;
+    section.number("share", least..=most).and_then(|share| Weight::new(share.value)).unwrap_or(Weight::ONE)
 }
 
 fn count(section: &mut Section<'_>, key: &'static str, from: u64, to: u64, default: usize) -> usize {

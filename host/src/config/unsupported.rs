@@ -19,7 +19,6 @@ const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
         Written::Text("exactly-once"),
         "use \"at-least-once\" and let readers of replies drop repeats by their correlation id",
     ),
-    ("tenants.*.share", Written::Key, "remove the key: tenants share the workers in the order of their calls"),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("rollback", Written::Key, "remove the section and put the previous component back by hand"),
     (

@@ -23,6 +23,13 @@ pub struct ComponentFile {
 }
 
 impl ComponentFile {
+    /// A component for its own sake; faults point at the file.
+    pub(super) fn plain(root: &Path, name: &Path, digest: &Arc<str>) -> Self {
+        let path = root.join(name);
+        let (place, name) = (super::place(&path), name.to_string_lossy().as_ref().into());
+        Self { path, digest: digest.clone(), place, name }
+    }
+
     /// What the manifest calls it: its path within the tenant's folder.
     pub fn name(&self) -> &Arc<str> {
         &self.name

@@ -17,7 +17,7 @@ mod snapshot;
 mod watch;
 
 pub use component::ComponentFile;
-pub use snapshot::Snapshot;
+pub use snapshot::{Listed, Snapshot};
 pub use watch::{LOOK, Look, Watch};
 
 #[cfg(test)]

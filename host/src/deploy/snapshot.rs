@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use super::component::hex;
+use super::component::{ComponentFile, hex};
 use super::file::NotRead;
 use super::{Verify, Watch};
 use crate::config::Fault;
@@ -29,6 +29,38 @@ impl Snapshot {
     pub fn now(directory: &Path, verify: Verify) -> Self {
         Watch::at_once(directory, verify, Instant::now())
     }
+
+    /// What is wrong with the directory and its folders themselves.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Every component that is a handler's or named by one, once, whatever else is wrong with that handler.
+    pub fn components(&self) -> Vec<Listed> {
+        let of_tenant = |(tenant, sources): (&Arc<str>, &Vec<Arc<Source>>)| {
+            let root = self.directory.join(&**tenant);
+            let named: BTreeMap<_, _> = sources.iter().flat_map(|source| &source.components).collect();
+            let listed = named.into_iter().map(|(name, read)| {
+                let file = match read {
+                    Ok(Examined { digest, verdict: Ok(()) }) => Ok(ComponentFile::plain(&root, name, digest)),
+                    Ok(Examined { verdict: Err(reason), .. }) => Err(reason.clone()),
+                    Err(refused) => Err(format!("it {refused}")),
+                };
+                Listed { name: format!("{tenant}/{}", name.display()), file }
+            });
+            listed.collect::<Vec<_>>()
+        };
+        self.tenants.iter().flat_map(of_tenant).collect()
+    }
+}
+
+/// A component in the deploy directory.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its tenant and its path in the tenant's folder.
+    pub name: String,
+    /// The component, or a sentence that says why it can be none of a handler's.
+    pub file: Result<ComponentFile, String>,
 }
 
 /// The files of one handler, as they lay there together.

@@ -49,7 +49,7 @@ pub struct CacheSettings {
 pub struct CacheKey(Vec<u8>);
 
 impl CacheKey {
-    /// Bytes that nobody else knows. HMAC takes any number; fewer than 16 can be guessed.
+    /// Bytes that nobody else knows. HMAC takes any number of them.
     pub fn new(secret: impl Into<Vec<u8>>) -> Self {
         Self(secret.into())
     }

@@ -108,6 +108,11 @@ impl Compiler {
         Ok(Artifact::new(format!("sha256:{digest}"), code))
     }
 
+    /// Whether [`Self::load`] finds it in the cache.
+    pub fn has(&self, bytes: &[u8]) -> bool {
+        self.find(&self.key(&hex(&Sha256::digest(bytes)))).is_some()
+    }
+
     /// Ends what is being compiled, and compiles nothing more: [`Self::load`] then ends with [`CompileError::Stopped`]
     /// for what is not in the cache. Takes no time.
     pub fn stop(&self) {

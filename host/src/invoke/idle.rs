@@ -3,10 +3,8 @@
 //! An instance serves one version of a handler, at one place of its chain, on one worker, and nobody else. It waits for
 //! so long at most, and all of them together have so many bytes at most; those that have waited the longest go first.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::Callable;
@@ -18,9 +16,9 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 /// How often those are looked for that have waited for too long, or whose version has gone.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The waiting instances of one worker.
+/// The waiting instances of one worker. The lock is there since invokers are made on one thread and used on another.
 pub(super) struct Idle {
-    waiting: Rc<RefCell<Waiting>>,
+    waiting: Arc<Mutex<Waiting>>,
     max_bytes: usize,
 }
 
@@ -49,12 +47,12 @@ pub(super) struct Used {
 impl Idle {
     /// For instances that have so many bytes of memory together.
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self { waiting: Rc::default(), max_bytes }
+        Self { waiting: Arc::default(), max_bytes }
     }
 
     /// The instance at this place of the chain that has waited least: its memory is the warmest.
     pub(super) fn take(&self, callable: &Arc<Callable>, position: usize) -> Option<Used> {
-        let mut waiting = self.waiting.borrow_mut();
+        let mut waiting = lock(&self.waiting);
         let serves = |kept: &Kept| kept.position == position && kept.callable.as_ptr() == Arc::as_ptr(callable);
         let index = waiting.instances.iter().rposition(serves)?;
         waiting.remove(index).map(|kept| kept.used)
@@ -68,7 +66,7 @@ impl Idle {
         if bytes > self.max_bytes {
             return;
         }
-        let mut waiting = self.waiting.borrow_mut();
+        let mut waiting = lock(&self.waiting);
         while waiting.bytes + bytes > self.max_bytes {
             waiting.remove(0);
         }
@@ -77,13 +75,13 @@ impl Idle {
         waiting.instances.push_back(Kept { callable, position, used, bytes, since: Instant::now() });
         if !waiting.swept {
             waiting.swept = true;
-            tokio::task::spawn_local(sweep(Rc::downgrade(&self.waiting)));
+            tokio::task::spawn_local(sweep(Arc::downgrade(&self.waiting)));
         }
     }
 
     /// Lets go the instance that has waited longest. Whether there was one.
     pub(super) fn let_go(&self) -> bool {
-        self.waiting.borrow_mut().remove(0).is_some()
+        lock(&self.waiting).remove(0).is_some()
     }
 
     /// Lets go all of them.
@@ -92,11 +90,11 @@ impl Idle {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.borrow().instances.len()
+        lock(&self.waiting).instances.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.waiting.borrow().bytes
+        lock(&self.waiting).bytes
     }
 }
 
@@ -116,15 +114,20 @@ impl Waiting {
 }
 
 /// Sweeps as long as anything waits.
-async fn sweep(waiting: std::rc::Weak<RefCell<Waiting>>) {
+async fn sweep(waiting: Weak<Mutex<Waiting>>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(waiting) = waiting.upgrade() else { return };
-        let mut waiting = waiting.borrow_mut();
+        let mut waiting = lock(&waiting);
         waiting.sweep(Instant::now());
         if waiting.instances.is_empty() {
             waiting.swept = false;
             return;
         }
     }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    // Nothing here panics half-way through a change.
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -22,7 +22,7 @@ use super::memory::Memory;
 use super::meter::{Meter, Metered};
 use super::next::Next;
 use super::reuse::Attempts;
-use super::turns::Turns;
+use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, engine, load, outcome};
 
@@ -34,7 +34,7 @@ pub struct Invoker {
     linker: Linker<Guest>,
     loaded: RefCell<Loaded<ProxyPre<Guest>>>,
     watch: Watch,
-    turns: Arc<Turns>,
+    waits: Arc<Waits>,
     slots: usize,
     taken: Cell<usize>,
     idle: Idle,
@@ -56,11 +56,16 @@ impl Invoker {
             linker,
             loaded: RefCell::default(),
             watch,
-            turns: Arc::default(),
+            waits: Arc::default(),
             slots: settings.slots as usize,
             taken: Cell::new(0),
             idle: Idle::new(settings.idle_memory),
         })
+    }
+
+    /// Where to say how long a call has waited for its turn.
+    pub fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 
     /// Calls a handler with one request, each component of its chain in a fresh instance. The request's URI names scheme,
@@ -102,7 +107,7 @@ impl Invoker {
         for link in &callable.chain {
             self.component(&link.artifact)?;
         }
-        let meter = Arc::new(Meter::start(limits, self.turns.clone()));
+        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let chain = Chain::new(self, callable, limits, meter.clone(), attempts.choose(callable, instances));
         let call = pin!(chain.call(request));
         // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would

@@ -1,6 +1,6 @@
 //! The time of one call: what it may take, what it has taken, and the future that ends it.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use futures::task::AtomicWaker;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::UpdateDeadline;
 
-use super::turns::Turns;
+use super::waits::Waits;
 use super::watchdog::{Alarm, Watch};
 
 /// Which of its times a call has used up.
@@ -22,6 +22,9 @@ pub(super) enum Overrun {
     Deadline,
     #[error("the CPU time is used up")]
     Cpu,
+    /// The deadline has passed, and for most of it others had the worker.
+    #[error("the deadline has passed while it waited for its turn")]
+    Waited(Duration),
 }
 
 /// The clocks of one call.
@@ -30,9 +33,12 @@ pub(super) enum Overrun {
 /// and whenever its turn comes. CPU time is the worker thread's own clock, read from a call's first tick on: reading
 /// it costs a system call, and most calls end before. So up to two ticks of a call are not counted.
 pub(super) struct Meter {
-    deadline: Instant,
+    began: Instant,
+    deadline: Duration,
+    patience: Duration,
     max_cpu: Duration,
-    turns: Arc<Turns>,
+    waits: Arc<Waits>,
+    waited_before: Duration,
     expired: AtomicBool,
     waker: AtomicWaker,
     // Nanoseconds of the thread's clock. Read and written by the call's own worker only; atomic since the store that
@@ -43,12 +49,15 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Starts the clocks of a call that takes turns with the others of its worker.
-    pub(super) fn start(limits: &CallLimits, turns: Arc<Turns>) -> Self {
+    /// Starts the clocks of a call.
+    pub(super) fn start(limits: &CallLimits, waits: Arc<Waits>) -> Self {
         Self {
-            deadline: Instant::now() + limits.deadline,
+            began: Instant::now(),
+            deadline: limits.deadline,
+            patience: limits.patience,
             max_cpu: limits.max_cpu,
-            turns,
+            waited_before: waits.get(),
+            waits,
             expired: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             long: AtomicBool::new(false),
@@ -57,21 +66,34 @@ impl Meter {
         }
     }
 
-    /// The deadline has passed: the watchdog says so, from its own thread.
+    /// How long others have kept it waiting.
+    fn waited(&self) -> Duration {
+        self.waits.get().saturating_sub(self.waited_before)
+    }
+
+    /// When it must have ended, as things are.
+    fn end(&self) -> Instant {
+        self.began + self.deadline + self.waited().min(self.patience)
+    }
+
+    /// Whose fault it is that the call has not ended in time: its own, unless others had the worker for more than half
+    /// of it.
+    fn overrun(&self) -> Overrun {
+        let waited = self.waited();
+        let had = self.began.elapsed().saturating_sub(waited);
+        if had < self.deadline / 2 { Overrun::Waited(waited) } else { Overrun::Deadline }
+    }
+
+    /// The watchdog says, from its own thread, that the time it was told has come.
     pub(super) fn expire(&self) {
         self.expired.store(true, Relaxed);
         self.waker.wake();
     }
 
-    /// The call can go on.
-    pub(super) fn wake(&self) {
-        self.waker.wake();
-    }
-
     /// The guest has computed for another tick: it ends here, or gives way until it is its turn again.
-    pub(super) fn tick(self: &Arc<Self>) -> Result<UpdateDeadline, Overrun> {
-        if Instant::now() >= self.deadline {
-            return Err(Overrun::Deadline);
+    pub(super) fn tick(&self) -> Result<UpdateDeadline, Overrun> {
+        if Instant::now() >= self.end() {
+            return Err(self.overrun());
         }
         let now = thread_cpu_time();
         if !self.long.load(Relaxed) {
@@ -81,28 +103,29 @@ impl Meter {
         if Duration::from_nanos(self.used.load(Relaxed) + now - self.resumed.load(Relaxed)) >= self.max_cpu {
             return Err(Overrun::Cpu);
         }
-        self.turns.queue(self.clone());
-        let call = self.clone();
-        let turn = poll_fn(move |_| if call.turns.has(&call) { Poll::Ready(()) } else { Poll::Pending });
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn)))
+        Ok(UpdateDeadline::Yield(1))
     }
 
-    fn resume(&self) -> Result<(), Overrun> {
-        if self.expired.load(Relaxed) {
-            return Err(Overrun::Deadline);
+    /// The call goes on. Says whether the watchdog has rung too early.
+    fn resume(&self) -> Result<bool, Overrun> {
+        let expired = self.expired.load(Relaxed);
+        if expired {
+            if Instant::now() >= self.end() {
+                return Err(self.overrun());
+            }
+            self.expired.store(false, Relaxed);
         }
         if self.long.load(Relaxed) {
             self.resumed.store(thread_cpu_time(), Relaxed);
         }
-        Ok(())
+        Ok(expired)
     }
 
-    fn suspend(self: &Arc<Self>, waker: &Waker, had_turn: bool) {
+    fn suspend(&self, waker: &Waker) {
         self.waker.register(waker);
         if self.long.load(Relaxed) {
             let slice = thread_cpu_time() - self.resumed.load(Relaxed);
             self.used.store(self.used.load(Relaxed) + slice, Relaxed);
-            self.turns.pass(had_turn, self);
         }
     }
 }
@@ -132,25 +155,19 @@ impl<F: Future> Future for Metered<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Err(overrun) = this.meter.resume() {
-            return Poll::Ready(Err(overrun));
+        match this.meter.resume() {
+            Ok(false) => {}
+            // It rang too early: the call has waited for its turn since, and has the patience.
+            Ok(true) => this.alarm = None,
+            Err(overrun) => return Poll::Ready(Err(overrun)),
         }
-        let had_turn = this.meter.long.load(Relaxed) && this.meter.turns.has(&this.meter);
         if let Poll::Ready(output) = this.call.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        this.meter.suspend(cx.waker(), had_turn);
+        this.meter.suspend(cx.waker());
         if this.alarm.is_none() {
-            this.alarm = Some(this.watch.set_alarm(this.meter.deadline, this.meter.clone()));
+            this.alarm = Some(this.watch.set_alarm(this.meter.end(), this.meter.clone()));
         }
         Poll::Pending
-    }
-}
-
-impl<F> Drop for Metered<'_, F> {
-    fn drop(&mut self) {
-        if self.meter.long.load(Relaxed) {
-            self.meter.turns.leave(&self.meter);
-        }
     }
 }

@@ -8,11 +8,11 @@
 //! # A worker's runtime
 //!
 //! The future of a call is not `Send`: it stays with its worker, and many of them run there side by side. A guest that
-//! computes gives way to its neighbours at every tick of the watchdog (about 1 ms), and those that compute for long take
-//! turns, so that a short call never waits for more than one of them. A guest that waits is woken by the watchdog when
-//! its time is up. Such a wake comes from another thread. A runtime that looks at those only now and
-//! then, as tokio's does by default, would serve them tens of ticks late while a neighbour computes, so [`runtime`]
-//! builds one that looks every time.
+//! computes gives way to its neighbours at every tick of the watchdog (about 1 ms); which of them is next is for whoever
+//! polls the calls to say. A guest that waits is woken by the watchdog when its time is up. Such a wake comes from another
+//! thread, and the timers that guests wait for are the runtime's. A runtime that looks at either only now and then, as
+//! tokio's does by default, would serve them tens of ticks late while a guest computes, so [`runtime`] builds one that
+//! looks often.
 
 mod artifact;
 mod body;
@@ -33,7 +33,7 @@ mod meter;
 mod next;
 mod outcome;
 mod reuse;
-mod turns;
+mod waits;
 mod watchdog;
 
 #[cfg(test)]
@@ -53,6 +53,7 @@ pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
 pub use invoker::Invoker;
 pub use reuse::{Attempts, Reuse};
+pub use waits::Waits;
 pub use watchdog::Watchdog;
 
 /// Where the system lists the files that a process has open, by their numbers.
@@ -138,9 +139,9 @@ impl HostError {
 pub fn runtime() -> io::Result<tokio::runtime::LocalRuntime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Look at wakes from other threads before every task, and at timers and sockets after every task: between two
-        // of them a guest may have computed for a whole tick.
+        // Look at wakes from other threads before every task, and at timers and sockets after some: between two of
+        // them a guest may have computed for a whole tick.
         .global_queue_interval(1)
-        .event_interval(1)
+        .event_interval(4)
         .build_local(tokio::runtime::LocalOptions::default())
 }

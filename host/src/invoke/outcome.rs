@@ -18,6 +18,9 @@ const TRAP_BYTES: usize = 4 << 10;
 /// A call that took too long.
 pub(super) fn overrun(overrun: Overrun, limits: &CallLimits) -> CallError {
     let message = match overrun {
+        Overrun::Waited(waited) => {
+            return CallError::Overload(format!("others had the worker for {waited:.1?} of its time"));
+        }
         Overrun::Deadline => format!(
             "ran {} without an end: deadline of the route (raise `deadline`, at most the tenant's `max_deadline`)",
             duration(limits.deadline)

@@ -90,8 +90,3 @@ pub(super) struct Choice {
 impl Choice {
     pub(super) const FRESH: Self = Self { take: false, records: 1 };
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-}

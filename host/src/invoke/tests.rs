@@ -23,6 +23,7 @@ mod surroundings;
 
 const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(20),
+    patience: Duration::ZERO,
     max_cpu: Duration::from_secs(10),
     max_memory: 16 << 20,
     max_request_body: 1 << 20,

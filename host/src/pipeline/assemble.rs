@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate_core::limits::CallLimits;
 
@@ -11,7 +12,7 @@ use super::host::HostSettings;
 use crate::broker::{ClientSettings, PRODUCER_BUFFER};
 use crate::config::{self, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, Callable, Compiler, Link, LogBudget, Reuse};
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Reuse};
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -25,7 +26,8 @@ const ASSUMED_MEMORY: u64 = 4 << 30;
 
 /// The cache of compiled code, from the operator's settings.
 pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
-    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key: None }
+    let key = operator.deploy.cache_key.as_ref().map(|key| CacheKey::new(key.expose()));
+    invoke::CacheSettings { folder: operator.deploy.cache.clone(), key }
 }
 
 /// The host's settings, from the operator's and the handlers that will run.
@@ -146,6 +148,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
         request: settings.request,
         call: CallLimits {
             deadline: settings.max_deadline,
+            patience: Duration::ZERO,
             max_cpu: settings.max_cpu,
             max_memory: settings.max_memory,
             max_request_body: settings.request.max_body,
@@ -154,6 +157,7 @@ fn resolved(operator: &Operator, tenant: &config::Tenant, brokers: Brokers) -> T
             max_header_bytes: settings.request.max_header_bytes,
         },
         max_in_flight: settings.max_in_flight,
+        share: settings.share,
         bounds: Bounds { records: settings.max_buffered_records, bytes: settings.max_buffered_bytes },
     }
 }

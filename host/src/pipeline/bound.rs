@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use callgate_core::dead_letter::{DeadLetterPolicy, takes_dead_letters};
+use callgate_core::fair::Weight;
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
+use super::quota::Quota;
 use crate::broker::ClientSettings;
 use crate::consume::Bounds;
 use crate::invoke::Callable;
@@ -36,6 +38,8 @@ pub struct Tenant {
     pub call: CallLimits,
     /// Calls at once, all its handlers together.
     pub max_in_flight: usize,
+    /// Its weight among the tenants that compete for the workers.
+    pub share: Weight,
     /// Records in memory, all its groups together.
     pub bounds: Bounds,
 }
@@ -77,18 +81,18 @@ pub struct Bound {
     pub(super) limits: CallLimits,
     // Calls at once: this route's, and its tenant's.
     pub(super) route_slots: Semaphore,
-    pub(super) tenant_slots: Arc<Semaphore>,
+    pub(super) quota: Arc<Quota>,
 }
 
 impl Bound {
-    fn new(handler: &Arc<Handler>, route: &Arc<Route>, tenant_slots: &Arc<Semaphore>) -> Self {
+    fn new(handler: &Arc<Handler>, route: &Arc<Route>, quota: &Arc<Quota>) -> Self {
         let limits = CallLimits { deadline: route.deadline, ..handler.tenant.call };
         Self {
             handler: handler.clone(),
             route: route.clone(),
             limits,
             route_slots: Semaphore::new(route.max_in_flight),
-            tenant_slots: tenant_slots.clone(),
+            quota: quota.clone(),
         }
     }
 }
@@ -125,12 +129,12 @@ impl RouteTable {
     pub(super) fn new<'a>(
         handlers: impl Iterator<Item = &'a Arc<Handler>>,
         never: &Arc<HashSet<Arc<str>>>,
-        tenant_slots: &Arc<Semaphore>,
+        quota: &Arc<Quota>,
     ) -> Self {
         let mut table = Self { topics: HashMap::new(), patterns: Vec::new(), never: never.clone() };
         for handler in handlers {
             for (selector, route) in &handler.routes {
-                let bound = Arc::new(Bound::new(handler, route, tenant_slots));
+                let bound = Arc::new(Bound::new(handler, route, quota));
                 match selector {
                     TopicSelector::Topic(topic) => {
                         table.topics.insert(topic.clone(), bound);

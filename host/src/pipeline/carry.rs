@@ -40,6 +40,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         address: None,
         attempts: 0,
         status: None,
+        component: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
         began: Instant::now(),
     };
@@ -54,16 +55,18 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         }
     }
 
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut patience) = (FIRST_PAUSE, Duration::ZERO);
     let mut attempts = Attempts::default();
     loop {
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request, &mut attempts).await {
+        let outcome = match worker.call(&unit.bound, request, patience, &mut attempts).await {
             Err(CallError::Overload(reason)) => {
                 overloaded(&unit.bound, &reason, &mut pause).await;
+                // So that a call is not ended for want of turns for ever, however many compete.
+                patience = patience * 2 + unit.bound.limits.deadline;
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),
@@ -147,7 +150,7 @@ async fn refuse(settlement: &Settlement, unit: RecordUnit, failure: Failure) {
 /// Makes the end that was decided.
 async fn settle(
     settlement: &Settlement,
-    unit: RecordUnit,
+    mut unit: RecordUnit,
     end: Disposition,
     outcome: Result<(Response<Bytes>, Steering), Failure>,
 ) {
@@ -168,6 +171,7 @@ async fn settle(
                 Answer::Error(status) => settle::Answer::Error(status),
             };
             let failure = outcome.map_or_else(|failure| failure, |(response, _)| disposition::failure_of(&response));
+            unit.component.clone_from(&failure.component);
             settlement.dead_letter(unit, failure, answer).await;
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use super::bound::{Handler, RouteTable, Routes, never_matched};
 use super::jobs::{Job, Jobs};
 use super::observe::Observer;
+use super::quota::Quota;
 use super::unit::Settlement;
 use super::worker::{self, Worker};
 use crate::broker::{TopicPartition, Wake};
@@ -44,7 +45,7 @@ struct JoinedGroup {
     routes: Arc<Routes>,
     handlers: Mutex<Vec<Arc<Handler>>>,
     never: Arc<HashSet<Arc<str>>>,
-    tenant_slots: Arc<Semaphore>,
+    quota: Arc<Quota>,
 }
 
 /// See the module.
@@ -110,7 +111,7 @@ impl Host {
             let refused = |error| anyhow::anyhow!("the Kafka client of tenant {} cannot be made: {error}", tenant.name);
             let settlement = Arc::new(Settlement::new(&tenant.client).map_err(refused)?);
             self.settlements.push(settlement.clone());
-            let tenant_slots = Arc::new(Semaphore::new(tenant.max_in_flight));
+            let quota = Arc::new(Quota::new(tenant.max_in_flight, tenant.share));
             let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
             for handler in handlers {
                 groups.entry(&handler.group_id).or_default().push(handler);
@@ -118,7 +119,7 @@ impl Host {
             let never = never_matched(handlers.iter());
             let bounds = shared_among(tenant.bounds, groups.len());
             for (group_id, handlers) in &groups {
-                let table = RouteTable::new(handlers.iter().copied(), &never, &tenant_slots);
+                let table = RouteTable::new(handlers.iter().copied(), &never, &quota);
                 let (topics, has_patterns) = (table.named().cloned().collect(), table.has_patterns());
                 let routes = Arc::new(Routes::new(table));
                 let intake = Arc::new(GroupIntake {
@@ -128,6 +129,7 @@ impl Host {
                     routes: routes.clone(),
                     jobs: jobs.clone(),
                     settlement: Arc::new(settlement.of_group(group_id)),
+                    quota: quota.clone(),
                 });
                 if polled.len() <= joined % settings.pollers.max(1) {
                     polled.push((Arc::default(), Vec::new()));
@@ -153,7 +155,7 @@ impl Host {
                     routes,
                     handlers: Mutex::new(handlers.iter().map(|handler| (*handler).clone()).collect()),
                     never: never.clone(),
-                    tenant_slots: tenant_slots.clone(),
+                    quota: quota.clone(),
                 });
                 list.push(group);
                 joined += 1;
@@ -176,7 +178,7 @@ impl Host {
             for handler in handlers.iter_mut().filter(|handler| handler.name == version.name) {
                 *handler = version.clone();
             }
-            group.routes.replace(RouteTable::new(handlers.iter(), &group.never, &group.tenant_slots));
+            group.routes.replace(RouteTable::new(handlers.iter(), &group.never, &group.quota));
         }
     }
 
@@ -208,6 +210,7 @@ struct GroupIntake {
     routes: Arc<Routes>,
     jobs: Arc<Jobs>,
     settlement: Arc<Settlement>,
+    quota: Arc<Quota>,
 }
 
 impl Intake for GroupIntake {
@@ -238,7 +241,9 @@ impl Intake for GroupIntake {
     }
 
     fn start(&self, partition: Arc<Partition>, lane: LaneId) {
-        self.jobs.push(Job { partition, lane, routes: self.routes.clone(), settlement: self.settlement.clone() });
+        let share = self.quota.share();
+        let (routes, settlement) = (self.routes.clone(), self.settlement.clone());
+        self.jobs.push(share, Job { share, partition, lane, routes, settlement });
     }
 }
 

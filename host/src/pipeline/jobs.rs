@@ -1,114 +1,112 @@
 //! Lanes that have records and nobody who works on them, shared by all workers.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use callgate_core::fair::TenantId;
 use callgate_core::order::LaneId;
-use tokio::sync::Notify;
 
 use super::bound::Routes;
+use super::executor::Share;
+use super::mailbox::Mailbox;
 use super::unit::Settlement;
 use crate::consume::Partition;
 
 /// A lane to be emptied.
 pub(super) struct Job {
+    pub(super) share: Share,
     pub(super) partition: Arc<Partition>,
     pub(super) lane: LaneId,
     pub(super) routes: Arc<Routes>,
     pub(super) settlement: Arc<Settlement>,
 }
 
-/// The queue of jobs. A worker that has nothing else to do takes the next one; while there is none, any worker does.
+/// The lanes that wait. One goes to a worker that sleeps; while none does, it waits in its tenant's line until some
+/// worker finds that it is that tenant's turn.
 pub(super) struct Jobs<J = Job> {
-    waiting: Mutex<VecDeque<J>>,
-    // Two bells: one bell would as soon wake a worker that is busy as one that is idle.
-    idle_bell: Notify,
-    busy_bell: Notify,
-    idle: AtomicUsize,
+    lines: Mutex<Lines<J>>,
+    // Both are looked at without the lock: how often lanes have come to wait, and how many workers sleep.
+    arrivals: AtomicU64,
+    asleep: AtomicUsize,
+}
+
+struct Lines<J> {
+    waiting: HashMap<TenantId, (Share, VecDeque<J>)>,
+    asleep: Vec<Arc<Mailbox<J>>>,
 }
 
 impl<J> Default for Jobs<J> {
     fn default() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            idle_bell: Notify::new(),
-            busy_bell: Notify::new(),
-            idle: AtomicUsize::new(0),
-        }
+        let lines = Lines { waiting: HashMap::new(), asleep: Vec::new() };
+        Self { lines: Mutex::new(lines), arrivals: AtomicU64::new(0), asleep: AtomicUsize::new(0) }
     }
 }
 
 impl<J> Jobs<J> {
-    pub(super) fn push(&self, job: J) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
-        if self.is_wanted() { self.idle_bell.notify_one() } else { self.busy_bell.notify_one() }
+    fn lines(&self) -> MutexGuard<'_, Lines<J>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_pop(&self) -> Option<J> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    /// Takes the next job, waiting for one. `busy` says whether the worker has other work meanwhile.
-    pub(super) async fn pop(&self, busy: bool) -> J {
-        // Counted before the queue is looked at: either this look finds a job, or whoever brings one sees the count.
-        let _idle = (!busy).then(|| Idle::new(&self.idle));
-        let bell = if busy { &self.busy_bell } else { &self.idle_bell };
-        loop {
-            if let Some(job) = self.try_pop() {
-                return job;
-            }
-            bell.notified().await;
+    pub(super) fn push(&self, share: Share, job: J) {
+        let mut lines = self.lines();
+        if let Some(sleeper) = lines.asleep.pop() {
+            self.asleep.store(lines.asleep.len(), Relaxed);
+            drop(lines);
+            return sleeper.hand(job);
         }
+        let (latest, line) = lines.waiting.entry(share.tenant).or_insert_with(|| (share, VecDeque::new()));
+        *latest = share;
+        line.push_back(job);
+        self.arrivals.fetch_add(1, Relaxed);
+    }
+
+    /// Takes the tenant's next lane, and says whether there is another one behind it.
+    pub(super) fn take(&self, tenant: TenantId) -> Option<(J, bool)> {
+        let mut lines = self.lines();
+        let (_, line) = lines.waiting.get_mut(&tenant)?;
+        let job = line.pop_front()?;
+        let more = !line.is_empty();
+        if !more {
+            lines.waiting.remove(&tenant);
+        }
+        Some((job, more))
+    }
+
+    /// Names the tenants that have lanes waiting, if any have come since `seen`.
+    pub(super) fn look(&self, seen: &mut u64, mut name: impl FnMut(Share)) {
+        let arrivals = self.arrivals.load(Relaxed);
+        if arrivals != *seen {
+            *seen = arrivals;
+            self.lines().waiting.values().for_each(|(share, _)| name(*share));
+        }
+    }
+
+    /// A worker goes to sleep, unless lanes wait: from now on it may be handed one. Returns whether it may.
+    pub(super) fn fall_asleep(&self, worker: &Arc<Mailbox<J>>) -> bool {
+        let mut lines = self.lines();
+        if !lines.waiting.is_empty() {
+            return false;
+        }
+        if !lines.asleep.iter().any(|sleeper| Arc::ptr_eq(sleeper, worker)) {
+            lines.asleep.push(worker.clone());
+            self.asleep.store(lines.asleep.len(), Relaxed);
+        }
+        true
+    }
+
+    /// A worker is awake.
+    pub(super) fn wake_up(&self, worker: &Arc<Mailbox<J>>) {
+        let mut lines = self.lines();
+        lines.asleep.retain(|sleeper| !Arc::ptr_eq(sleeper, worker));
+        self.asleep.store(lines.asleep.len(), Relaxed);
     }
 
     /// Whether a worker has nothing to do, so that another one that has several lanes should pass one on.
     pub(super) fn is_wanted(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) > 0
-    }
-}
-
-struct Idle<'a>(&'a AtomicUsize);
-
-impl<'a> Idle<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.asleep.load(Relaxed) > 0
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
-    use super::*;
-
-    #[test]
-    fn a_job_goes_to_a_worker_that_is_idle() {
-        let (jobs, mut context) = (Jobs::default(), Context::from_waker(Waker::noop()));
-        let (mut busy, mut idle) = (pin!(jobs.pop(true)), pin!(jobs.pop(false)));
-        assert!(busy.as_mut().poll(&mut context).is_pending());
-        assert!(idle.as_mut().poll(&mut context).is_pending());
-        assert!(jobs.is_wanted());
-        jobs.push("a lane");
-        assert!(busy.as_mut().poll(&mut context).is_pending());
-        assert_eq!(idle.as_mut().poll(&mut context), Poll::Ready("a lane"));
-    }
-
-    #[test]
-    fn while_all_are_busy_any_of_them_takes_it() {
-        let (jobs, mut context) = (Jobs::default(), Context::from_waker(Waker::noop()));
-        let mut busy = pin!(jobs.pop(true));
-        assert!(busy.as_mut().poll(&mut context).is_pending());
-        assert!(!jobs.is_wanted());
-        jobs.push("a lane");
-        assert_eq!(busy.as_mut().poll(&mut context), Poll::Ready("a lane"));
-    }
-}
+mod tests;

@@ -25,6 +25,8 @@ pub(super) struct RecordUnit {
     pub(super) address: Option<ReturnAddress>,
     pub(super) attempts: u32,
     pub(super) status: Option<u16>,
+    /// The digest of the component that failed, where the calls were of several.
+    pub(super) component: Option<Arc<str>>,
     /// The host's span in a trace that the record brings.
     pub(super) span: Option<[u8; 8]>,
     pub(super) began: Instant,
@@ -71,7 +73,7 @@ impl Unit for RecordUnit {
     }
 
     fn end(self, end: End) {
-        let Self { record, place, bound, observer, address, attempts, status, began, .. } = self;
+        let Self { record, place, bound, observer, address, attempts, status, component, began, .. } = self;
         place.end();
         let reply_topic = address.as_ref().map(|address| &*address.topic);
         let took = began.elapsed();
@@ -81,7 +83,7 @@ impl Unit for RecordUnit {
                 target: "callgate::dead_letter",
                 topic = %record.coordinate.topic, partition = record.coordinate.partition,
                 offset = record.coordinate.offset, tenant = %handler.tenant.name, handler = %handler.name,
-                digest = %handler.callable.digest(), stage = reason.stage().as_str(),
+                digest = %component.as_ref().unwrap_or(handler.callable.digest()), stage = reason.stage().as_str(),
                 reason = reason.as_str(), attempts, status, answered,
                 "dead letter"
             );

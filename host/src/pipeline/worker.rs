@@ -1,24 +1,37 @@
 //! A worker: a thread with a runtime and an engine of its own, on which lanes are emptied and guests run.
 
-use std::cell::Cell;
+use std::collections::HashSet;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use callgate_core::fair::TenantId;
+use callgate_core::limits::CallLimits;
 use futures::FutureExt;
 use http::{Request, Response};
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::{spawn_local, yield_now};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::unconstrained;
 
 use super::bound::Bound;
 use super::carry;
+use super::executor::{Executor, Standing, Turn, give_way};
 use super::jobs::{Job, Jobs};
+use super::mailbox::{Mail, Mailbox};
 use super::observe::Observer;
 use crate::consume::Partition;
 use crate::invoke::{self, Attempts, CallError, Invoker};
+
+/// How long turns are given before the runtime looks at timers and sockets, which costs a microsecond or two.
+const VISIT: Duration = Duration::from_micros(200);
+
+/// How long a lane stays on a worker where others wait for turns. Lanes that move on from time to time spread each
+/// tenant's over all workers, so that what is fair on each of them is fair on the host.
+const LANE_TURN: Duration = Duration::from_millis(1);
 
 /// What all workers share.
 #[derive(Clone)]
@@ -35,9 +48,7 @@ pub(super) struct Worker {
     slots: Semaphore,
     memory: Arc<Semaphore>,
     pub(super) observer: Arc<dyn Observer>,
-    lanes: Cell<usize>,
-    // The last of its lanes has ended.
-    emptied: Notify,
+    standing: Rc<Standing>,
 }
 
 impl Worker {
@@ -58,22 +69,24 @@ impl Worker {
             .expect("the system has a thread left")
     }
 
-    /// Calls the handler when route, tenant, worker and host have room for it.
+    /// Calls the handler when route, tenant, worker and host have room for it. With `patience` a call may wait for its
+    /// turn beyond its deadline.
     pub(super) async fn call(
         &self,
         bound: &Bound,
         request: Request<Bytes>,
+        patience: Duration,
         attempts: &mut Attempts,
     ) -> Result<Response<Bytes>, CallError> {
         // Held until the call has ended. None of these semaphores is ever closed.
         let _route = bound.route_slots.acquire().await;
-        let _tenant = bound.tenant_slots.acquire().await;
+        let _tenant = bound.quota.slots.acquire().await;
         // For every component of the chain at once: taken one by one, two chains could wait for each other.
         let _worker = self.slots.acquire_many(bound.handler.callable.chain.len() as u32).await;
         let _memory = self.memory.acquire_many(mebibytes(bound.limits.max_memory)).await;
         let began = Instant::now();
-        let callable = &bound.handler.callable;
-        let outcome = self.invoker.call_in(callable, request, &bound.limits, bound.route.instances, attempts).await;
+        let (callable, limits) = (&bound.handler.callable, CallLimits { patience, ..bound.limits });
+        let outcome = self.invoker.call_in(callable, request, &limits, bound.route.instances, attempts).await;
         if attempts.gave_up_reuse() {
             self.observer.gave_up_reuse(bound);
         }
@@ -87,37 +100,112 @@ impl Worker {
     }
 }
 
+/// Takes turns until `stop` says so or is dropped.
 async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Receiver<bool>) {
-    let worker = Rc::new(Worker {
-        invoker,
-        slots: Semaphore::new(slots),
-        memory: shared.memory,
-        observer: shared.observer,
-        lanes: Cell::new(0),
-        emptied: Notify::new(),
-    });
-    loop {
-        let busy = worker.lanes.get() > 0;
-        let job = tokio::select! {
-            job = shared.jobs.pop(busy) => job,
-            // From now on it waits as one that is idle.
-            () = worker.emptied.notified() => continue,
-            _ = stop.changed() => return,
-        };
-        worker.lanes.set(worker.lanes.get() + 1);
-        let (worker, jobs) = (worker.clone(), shared.jobs.clone());
-        spawn_local(async move {
-            let partition = job.partition.clone();
-            match AssertUnwindSafe(empty_lane(&worker, &jobs, job)).catch_unwind().await {
-                Ok(Some(job)) => jobs.push(job),
-                Ok(None) => {}
-                Err(_) => host_failed(&partition),
+    let Shared { jobs, observer, memory } = shared;
+    let mailbox = Arc::<Mailbox<Job>>::default();
+    let executor = Executor::new(mailbox.clone(), invoker.waits().clone());
+    let standing = executor.standing().clone();
+    let worker = Rc::new(Worker { invoker, slots: Semaphore::new(slots), memory, observer, standing });
+    let mut turns = Turns {
+        worker,
+        jobs,
+        mailbox,
+        executor,
+        mail: Mail::default(),
+        seen: 0,
+        invited: HashSet::new(),
+        is_asleep: false,
+    };
+    tokio::select! {
+        biased;
+        _ = stop.changed() => {}
+        // Outside tokio's own idea of fairness: a worker is one task to it, which has spent its budget after two records.
+        () = unconstrained(poll_fn(|context| turns.take(context))) => {}
+    }
+}
+
+/// What a worker does all day.
+struct Turns {
+    worker: Rc<Worker>,
+    jobs: Arc<Jobs>,
+    mailbox: Arc<Mailbox<Job>>,
+    executor: Executor<Option<Job>, Job>,
+    mail: Mail<Job>,
+    // Lanes that wait for any worker: up to which arrival they have been looked at, and whose were found.
+    seen: u64,
+    invited: HashSet<TenantId>,
+    is_asleep: bool,
+}
+
+impl Turns {
+    /// Gives turns for a while, then has the runtime look at timers and sockets; sleeps when nobody waits for a turn.
+    fn take(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.mailbox.wake_up(context.waker());
+        if std::mem::take(&mut self.is_asleep) {
+            self.jobs.wake_up(&self.mailbox);
+        }
+        self.executor.come_back();
+        let began = self.executor.now();
+        while self.executor.now() - began < VISIT {
+            self.look_around();
+            match self.executor.turn() {
+                Turn::Taken(None | Some(None)) => {}
+                Turn::Taken(Some(Some(job))) => self.jobs.push(job.share, job),
+                Turn::Begin(tenant) => self.begin(tenant),
+                Turn::None => {
+                    if self.jobs.fall_asleep(&self.mailbox) {
+                        if self.mailbox.fall_asleep() {
+                            self.is_asleep = true;
+                            return Poll::Pending;
+                        }
+                        self.jobs.wake_up(&self.mailbox);
+                    }
+                }
             }
-            worker.lanes.set(worker.lanes.get() - 1);
-            if worker.lanes.get() == 0 {
-                worker.emptied.notify_one();
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Who else wants a turn by now.
+    fn look_around(&mut self) {
+        self.mailbox.collect(&mut self.mail);
+        self.executor.wake(&mut self.mail);
+        while let Some(job) = self.mail.handed.pop() {
+            self.spawn(job);
+        }
+        let Self { jobs, executor, seen, invited, .. } = self;
+        jobs.look(seen, |share| {
+            if invited.insert(share.tenant) {
+                executor.invite(share);
             }
         });
+    }
+
+    /// It is a tenant's turn, for whom lanes were waiting.
+    fn begin(&mut self, tenant: TenantId) {
+        self.invited.remove(&tenant);
+        let Some((job, more)) = self.jobs.take(tenant) else { return };
+        if more && self.invited.insert(tenant) {
+            self.executor.invite(job.share);
+        }
+        self.spawn(job);
+    }
+
+    fn spawn(&mut self, job: Job) {
+        let (worker, jobs) = (self.worker.clone(), self.jobs.clone());
+        self.executor.spawn(
+            job.share,
+            Box::pin(async move {
+                let partition = job.partition.clone();
+                let emptied = AssertUnwindSafe(empty_lane(&worker, &jobs, job)).catch_unwind().await;
+                emptied.unwrap_or_else(|_| {
+                    host_failed(&partition);
+                    None
+                })
+            }),
+        );
     }
 }
 
@@ -132,20 +220,19 @@ fn host_failed(partition: &Partition) {
 }
 
 /// Carries the lane's records one after another, until there are none or the partition is gone. Gives the lane back
-/// where another worker is idle and this one has more to do.
+/// for another worker where others wait for turns here: now, if one is idle, or when the lane has had its turns.
 async fn empty_lane(worker: &Worker, jobs: &Jobs, job: Job) -> Option<Job> {
-    let partition = job.partition.clone();
+    let (partition, standing) = (job.partition.clone(), &worker.standing);
     tokio::select! {
         biased;
         () = partition.fenced() => None,
         job = async {
             while let Some(held) = job.partition.next(&job.lane) {
                 carry(worker, &job, held).await;
-                if worker.lanes.get() > 1 && jobs.is_wanted() {
+                if standing.is_contended.get() && (jobs.is_wanted() || standing.used.get() >= LANE_TURN) {
                     return Some(job);
                 }
-                // The other lanes of this worker have their turn after each record.
-                yield_now().await;
+                give_way().await;
             }
             None
         } => job,

@@ -1,5 +1,6 @@
 //! Calls side by side on one worker: what they share, and what they must not.
 
+use std::future::poll_fn;
 use std::time::Instant;
 
 use callgate_core::failure::Reason;
@@ -101,40 +102,40 @@ fn ten_thousand_calls_leave_nothing_behind() {
     });
 }
 
-fn thread_cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).expect("a thread's time is positive")
-}
-
 fn resident_bytes() -> usize {
     let statm = fs::read_to_string("/proc/self/statm").expect("Linux says how much memory a process has");
     let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
     pages * rustix::param::page_size()
 }
 
-#[test]
-fn a_short_call_waits_for_one_long_call_and_not_for_all() {
-    on_a_worker(async {
-        let invoker = invoker();
-        let limits = CallLimits { deadline: Duration::from_secs(2), max_cpu: Duration::from_secs(60), ..LIMITS };
-        let spinning: Vec<_> = (0..64)
-            .map(|_| {
-                let invoker = invoker.clone();
-                tokio::task::spawn_local(async move { failure(&invoker, "/spin", &limits).await })
-            })
-            .collect();
-        // Each of them has computed for a tick, and is long from now on.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let began = thread_cpu_time();
-        for _ in 0..20 {
-            assert_eq!(invoker.call(&COFFEE, order(), &LIMITS).await.expect("a response").status(), 201);
-            tokio::task::yield_now().await;
+/// A call of a guest that spins for ever, of which its worker says that others have kept it waiting.
+async fn spun(waited: Duration, limits: &CallLimits) -> (Result<http::Response<Bytes>, CallError>, Duration) {
+    let invoker = invoker();
+    let began = Instant::now();
+    let mut call = std::pin::pin!(invoker.call(&MISCHIEF, get("/spin"), limits));
+    let mut first = true;
+    let ended = poll_fn(|context| {
+        if !std::mem::take(&mut first) {
+            invoker.waits().set(waited);
         }
-        // Behind all of them it would be 20 rounds of 64 ticks. In the worker's own time, which no busy machine stretches.
-        let waited = thread_cpu_time() - began;
-        assert!(waited < Duration::from_millis(640), "{waited:?}");
-        for call in spinning {
-            assert_eq!(call.await.expect("a task").reason, Reason::Deadline);
-        }
+        call.as_mut().poll(context)
     });
+    (ended.await, began.elapsed())
+}
+
+#[test]
+fn a_call_that_others_kept_waiting_for_most_of_its_time_has_not_failed() {
+    let limits = CallLimits { deadline: Duration::from_millis(200), ..LIMITS };
+    let (ended, _) = on_a_worker(spun(Duration::from_millis(150), &limits));
+    assert!(matches!(ended, Err(CallError::Overload(_))), "{ended:?}");
+    let (ended, _) = on_a_worker(spun(Duration::from_millis(20), &limits));
+    assert!(matches!(ended, Err(CallError::Failed(_))), "{ended:?}");
+}
+
+#[test]
+fn a_call_with_patience_gets_its_time_although_others_kept_it_waiting() {
+    let limits = CallLimits { deadline: Duration::from_millis(200), patience: Duration::from_millis(300), ..LIMITS };
+    let (ended, took) = on_a_worker(spun(Duration::from_millis(250), &limits));
+    assert!(matches!(ended, Err(CallError::Failed(_))), "{ended:?}");
+    assert!(took >= Duration::from_millis(450), "{took:?}");
 }

@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""What one tenant does to another: B's latency and throughput while A misbehaves, beside B alone.
+
+    make isolation ONLY=spin,trap SECONDS=8 REPEATS=3
+
+B offers 40 % of what the host carries, at a steady rate. For each misbehaviour the host is started anew and B runs alone,
+then beside A with 1, 16 and 64 calls in flight, in turn and several times over; A has as many partitions as calls, and
+more records than it can end. Last, both have more than the host carries, and each should get its share.
+
+One processor is left to the broker and to this script: the host has a worker for each of the others. All share one
+machine, so a round is compared with the run of B alone that is nearest to it, and with nothing else.
+
+Progress goes to stderr; a table and one line of JSON a figure to stdout.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import build, coffee_order
+from host import Host
+from kafka.broker import BrokerError
+from kafka.client import PATIENCE
+from kill_run import a_broker
+from load import Load
+
+PARTITIONS = 4
+IN_FLIGHT = (1, 16, 64)
+OFFERED = 0.4
+WARM_UP = 2
+CAPACITY_RECORDS = 60_000
+FLOOD = 120_000
+SLOW = 200
+AT_ONCE = 5000
+
+LATER, SLOWER, FEWER, UNEVEN = 1.3, 2.0, 0.9, 0.1
+"""What is expected: p99 at most 1.3 times or 2 ms more, throughput at least 0.9 times, shares within 10 %."""
+
+A_LIMITS = {"max_memory": "16MiB", "max_cpu": "1s", "max_log": "64KiB"}
+
+MISBEHAVIOURS = {
+    # what A's handler does: its path at the guest `mischief`, and how many records one phase needs at most a partition
+    "spin": ("POST /spin", SLOW),
+    "sleep": ("POST /sleep", SLOW),
+    "allocate": ("POST /allocate", FLOOD),
+    "recurse": ("POST /recurse", FLOOD),
+    "flood": ("POST /echo", FLOOD),
+    "trap": ("POST /trap", FLOOD),
+    "endless body": ("POST /endless-body", FLOOD),
+    "endless log": ("POST /endless-log", SLOW),
+    "10,000 headers": ("POST /echo", FLOOD // 40),
+}
+
+
+@dataclass
+class Figure:
+    misbehaviour: str
+    in_flight: int
+    p50_ms: float
+    p99_ms: float
+    throughput: float
+    """Answered of what was offered."""
+    alone_p50_ms: float
+    alone_p99_ms: float
+    alone_throughput: float
+    host_mebibytes: float
+
+    @property
+    def holds(self):
+        in_time = self.p99_ms <= max(LATER * self.alone_p99_ms, self.alone_p99_ms + SLOWER)
+        return in_time and self.throughput >= FEWER * self.alone_throughput
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="some of: " + ", ".join([*MISBEHAVIOURS, "shares"]))
+    parser.add_argument("--in-flight", default=",".join(map(str, IN_FLIGHT)))
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--executable", help="instead of building one for a release")
+    options = parser.parse_args()
+    executable = options.executable or build()["callgate"]
+    wanted = [name.strip() for name in options.only.split(",") if name.strip()] or [*MISBEHAVIOURS, "shares"]
+    with tempfile.TemporaryDirectory() as folder, a_broker(folder) as kafka:
+        bench = Bench(Path(folder), kafka, executable, options)
+        progress(f"the host carries {bench.capacity:,.0f} records/s of B; B offers {OFFERED:.0%} of that")
+        figures = [figure for name in wanted if name != "shares" for figure in bench.beside(name)]
+        report(figures)
+        if "shares" in wanted:
+            bench.shares()
+
+
+class Bench:
+    """One broker, and a host that is started anew for each phase."""
+
+    def __init__(self, folder, kafka, executable, options):
+        self.folder, self.kafka, self.executable, self.options = folder, kafka, executable, options
+        self.value = coffee_order()
+        self.in_flight = [int(count) for count in options.in_flight.split(",")]
+        self.capacity = self.measure_capacity()
+
+    def host(self, name):
+        """A host with the tenant B, whose handler is the café's."""
+        home = self.folder / name.replace(" ", "-").replace(",", "")
+        home.mkdir()
+        host = Host(home, self.kafka, "b", {})
+        host.executable = self.executable
+        host.replies = host.topic("answers")
+        self.kafka.create(host.replies, partitions=PARTITIONS)
+        host.orders = host.handler("coffee", "POST /tables/{table}/orders", "coffee-rust", PARTITIONS,
+                                   path={"table": "key"})
+        self.configure(host)
+        return host
+
+    def configure(self, host, **others):
+        host.configure(limits={"workers": max(1, os.cpu_count() - 1)}, tenants={host.tenant: {}, **others})
+
+    def measure_capacity(self):
+        host = self.host("capacity")
+        self.fill(host.orders, PARTITIONS, CAPACITY_RECORDS, self.value, host.replies)
+        host.start(ready=False)
+        try:
+            return rate(host.process, lambda: self.kafka.size(host.replies), CAPACITY_RECORDS)
+        finally:
+            host.discard()
+
+    def beside(self, name):
+        """B alone and beside A, in turn; the median of each."""
+        operation, records = MISBEHAVIOURS[name]
+        host = self.host(name)
+        rounds = {count: [] for count in self.in_flight}
+        for repeat in range(self.options.repeats):
+            alone = self.phase(host)
+            progress(f"{name:16} alone     {shown(alone)}")
+            for count in self.in_flight:
+                beside = self.phase(host, name, count, operation, records)
+                progress(f"{name:16} beside {count:2} {shown(beside)}")
+                rounds[count].append((beside, alone))
+        for count, pairs in rounds.items():
+            yield Figure(name, count, *medians([beside for beside, _ in pairs])[:3],
+                         *medians([alone for _, alone in pairs])[:3], max(beside[3] for beside, _ in pairs))
+
+    def phase(self, host, name=None, count=0, operation="", records=0):
+        """One run of the host: p50, p99, share of what was offered that was answered, and the host's memory."""
+        if name:
+            neighbour = host.neighbour("a")
+            home = host.folder / "handlers" / neighbour.tenant
+            topic = neighbour.handler("mischief", operation, partitions=count, retry={"attempts": 1}, deadline="2s",
+                                      max_in_flight=64)
+            headers = [(f"x-{number}", b"1") for number in range(10_000)] if "headers" in name else []
+            self.fill(topic, count, min(records * count, FLOOD) if not headers else records, b"", None, headers)
+            self.configure(host, **{neighbour.tenant: A_LIMITS})
+        host.start()
+        load = Load(self.kafka.bootstrap, host.orders, PARTITIONS, host.replies, PARTITIONS, self.value,
+                    self.capacity * OFFERED)
+        try:
+            seen = load.run(WARM_UP, self.options.seconds)
+            memory = resident_mebibytes(host.process.pid)
+            assert host.process.poll() is None, f"the host ended:\n{host.log()[-3000:]}"
+        finally:
+            host.discard()
+            if name:
+                shutil.rmtree(home)
+                self.configure(host)
+        return seen.quantile(0.5), seen.quantile(0.99), seen.answered / seen.offered, memory
+
+    def fill(self, topic, partitions, count, value, replies=None, headers=()):
+        back = [("reply-to", replies.encode())] if replies else []
+        for first in range(0, count, AT_ONCE):
+            self.kafka.send_all(topic, [{
+                "value": value, "key": f"table-{number % 1000}".encode(), "partition": number % partitions,
+                "headers": [*back, ("correlation-id", b"0"), *headers],
+            } for number in range(first, min(first + AT_ONCE, count))])
+
+    def shares(self):
+        """Both have more than the host carries: what each gets, of the replies of both."""
+        for share, partitions in ((1, PARTITIONS), (1, 64), (3, PARTITIONS)):
+            host = self.host(f"share-{share}-{partitions}")
+            neighbour = host.neighbour("a")
+            neighbour.replies = neighbour.topic("answers")
+            self.kafka.create(neighbour.replies, partitions=PARTITIONS)
+            orders = neighbour.handler("coffee", "POST /tables/{table}/orders", "coffee-rust", partitions,
+                                       path={"table": "key"})
+            self.configure(host, **{neighbour.tenant: {"share": share}})
+            for topic, count, replies in ((host.orders, PARTITIONS, host.replies), (orders, partitions, neighbour.replies)):
+                self.fill(topic, count, CAPACITY_RECORDS * share if topic == orders else CAPACITY_RECORDS, self.value, replies)
+            host.start()
+            try:
+                gained = both(self.kafka, neighbour.replies, host.replies, CAPACITY_RECORDS)
+            finally:
+                host.discard()
+            of_a, wanted = gained[0] / sum(gained), share / (share + 1)
+            print(f"A with {partitions} partitions and a share of {share}: {of_a:.1%} of the replies "
+                  f"(expected: {wanted:.1%}, within {UNEVEN:.0%} of it){'' if abs(of_a / wanted - 1) <= UNEVEN else '  NO'}")
+            print(json.dumps({"share": share, "partitions": partitions, "of_a": of_a, "wanted": wanted}), flush=True)
+
+
+def both(kafka, one, other, records):
+    """What each topic gains while both do: from the time at which each has had a tenth, until one has had nine."""
+    give_up = time.monotonic() + PATIENCE + records / 500
+    began = None
+    while time.monotonic() < give_up:
+        sizes = kafka.size(one), kafka.size(other)
+        if began is None and min(sizes) >= records / 10:
+            began = sizes
+        if began and max(sizes) >= records * 0.9:
+            return sizes[0] - began[0], sizes[1] - began[1]
+        time.sleep(0.05)
+    raise AssertionError(f"both together have answered {sizes} of {records} records each")
+
+
+def rate(process, answered, records):
+    """Records a second, the first tenth left out."""
+    give_up = time.monotonic() + PATIENCE + records / 500
+    began = None
+    while time.monotonic() < give_up:
+        now, there = time.monotonic(), answered()
+        if began is None and there >= records / 10:
+            began = now, there
+        if there >= records:
+            return (there - began[1]) / (now - began[0])
+        assert process.poll() is None, f"the host ended with status {process.returncode}"
+        time.sleep(0.05)
+    raise AssertionError(f"the host has answered {there} of {records} records")
+
+
+def resident_mebibytes(pid):
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["VmRSS"].split()[0]) / 1024
+
+
+def medians(phases):
+    return [statistics.median(values) for values in zip(*phases)]
+
+
+def shown(phase):
+    return f"p50 {phase[0]:7.2f} ms  p99 {phase[1]:8.2f} ms  answered {phase[2]:6.1%}  {phase[3]:5.0f} MiB"
+
+
+def report(figures):
+    print(f"{'A':16}{'in flight':>10}{'p99 ms':>10}{'alone':>8}{'times':>7}{'throughput':>12}{'alone':>8}{'MiB':>7}")
+    for figure in figures:
+        print(f"{figure.misbehaviour:16}{figure.in_flight:10}{figure.p99_ms:10.2f}{figure.alone_p99_ms:8.2f}"
+              f"{figure.p99_ms / figure.alone_p99_ms:7.2f}{figure.throughput:12.1%}{figure.alone_throughput:8.1%}"
+              f"{figure.host_mebibytes:7.0f}{'' if figure.holds else '  NO'}")
+    for figure in figures:
+        print(json.dumps(asdict(figure)), flush=True)
+
+
+def progress(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BrokerError, AssertionError) as error:
+        sys.exit(f"isolation.py: {error}")
