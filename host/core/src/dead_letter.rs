@@ -24,7 +24,7 @@ pub enum DeadLetterHeaders {
 }
 
 /// What a tenant's dead letters follow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadLetterPolicy {
     /// The topic; `None` is the source's name and `-dlt`.
     pub topic: Option<Arc<str>>,

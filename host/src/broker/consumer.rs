@@ -18,7 +18,9 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::native;
 use super::native::describe::{Question, Refused};
+use super::native::transaction::Membership;
 use super::settings::ClientSettings;
+use super::transactional::GroupMembership;
 use super::wake::Wake;
 
 /// A partition of a topic.
@@ -236,17 +238,27 @@ impl GroupConsumer {
         GroupQuestions { consumer: Arc::downgrade(&self.consumer), embedded: self.embedded }
     }
 
-    /// Leaves the group (a static member does not) and waits at most `timeout` for it.
-    /// Returns whether it is closed; a broker that is down does not hold the process.
-    pub fn close(self, timeout: Duration) -> bool {
+    /// Leaves the group (a static member does not), on a thread of its own: a broker that is down holds nobody.
+    pub fn close(self) -> Closing {
         self.consumer.context().closing.store(true, Ordering::Release);
         let (closed, wait) = mpsc::channel();
         thread::spawn(move || {
             drop(self.consumer);
             // Nobody listens any more if it took too long.
             let _ = closed.send(());
+            self.wake.wake();
         });
-        wait.recv_timeout(timeout).is_ok()
+        Closing(wait)
+    }
+}
+
+/// A member that is leaving its group.
+pub struct Closing(mpsc::Receiver<()>);
+
+impl Closing {
+    /// Whether it has left. To be asked until it has, and no more.
+    pub fn is_done(&self) -> bool {
+        !matches!(self.0.try_recv(), Err(mpsc::TryRecvError::Empty))
     }
 }
 
@@ -290,6 +302,12 @@ impl GroupQuestions {
                 Ok(Committed { at, offset, metadata })
             })
             .collect()
+    }
+
+    /// Who this member is now, for offsets in a transaction; `None` while it is not one. Waits for the client's own
+    /// thread, not for the broker.
+    pub fn membership(&self) -> Option<GroupMembership> {
+        Membership::of(&*self.consumer.upgrade()?).map(GroupMembership)
     }
 
     /// The first offset there is and the one after the last, of a partition.

@@ -9,10 +9,11 @@ mod native;
 mod producer;
 mod requester;
 mod settings;
+mod transactional;
 mod wake;
 
 pub use consumer::{
-    Assigned, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
+    Assigned, Closing, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
 };
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
@@ -20,6 +21,7 @@ pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, Topic
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
 pub use settings::{ClientSettings, PRODUCER_BUFFER, PropertyRefusal, check_property};
+pub use transactional::{GroupMembership, TransactionError, TransactionErrorKind, TransactionalProducer};
 pub use wake::Wake;
 
 use rdkafka::config::RDKafkaLogLevel;

@@ -10,12 +10,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::compile_component::compiler;
-use super::load::verify;
+
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Code, Environment, Operator, OperatorRead};
 use crate::deploy::{Listed, Snapshot};
 use crate::invoke::{Artifact, CacheSettings, Compiler};
-use crate::pipeline::code_cache;
+use crate::pipeline::{code_cache, verify};
 
 /// Compiles every component in the deploy directory into the cache, so that `callgate run` finds them there and starts
 /// at once: when an image is built, or in an init container.

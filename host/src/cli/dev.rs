@@ -1,9 +1,8 @@
 //! `callgate dev`: everything on this machine, with the embedded broker and no configuration.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -12,16 +11,15 @@ use callgate_core::dead_letter::dead_letter_topic;
 use callgate_core::route::TopicSelector;
 use clap::{Args, CommandFactory};
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::WRONG_CONFIGURATION;
 use super::compile_component::compiler;
 use super::input::{cache_dir, handler_name, operation};
-use super::load::load;
-use super::signals::Signals;
-use super::{WRONG_CONFIGURATION, counted};
+use super::signals::{Asked, Signals};
 use crate::broker::EmbeddedBroker;
 use crate::config::{Operator, OperatorRead};
-use crate::invoke::Compiler;
-use crate::pipeline::{Brokers, Handler, Host, code_cache, host_settings};
+use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, code_cache, host_settings};
 
 mod changes;
 mod lines;
@@ -73,20 +71,18 @@ impl Dev {
         };
         let broker = EmbeddedBroker::start().map_err(anyhow::Error::msg)?;
         let operator = operator(&broker, folder.path())?;
-        let compiler = compiler(&code_cache(&operator))?;
-        let handlers = load(&operator, &compiler, Brokers::Embedded);
-        if handlers.is_empty() {
-            eprintln!("error: there is no handler to run in {}", folder.path().display());
-            return Ok(ExitCode::from(WRONG_CONFIGURATION));
-        }
-        create_topics(&broker, &handlers)?;
+        let compiler = Arc::new(compiler(&code_cache(&operator))?);
         let lines = Arc::new(Lines::default());
-        let host = Host::start(&host_settings(&operator, &handlers), &handlers, lines.clone())?;
-        lines.welcome(&broker.bootstrap_servers(), &handlers);
+        let host = Host::start(host_settings(&operator), lines.clone())?;
+        let overview = Arc::new(Overview::default());
+        lines.welcome(&broker.bootstrap_servers());
+        let (wanted, topics) = unbounded_channel();
+        let listener = listener(wanted, broker.bootstrap_servers(), lines);
+        let reconciler = Reconciler::start(operator, compiler, Brokers::Embedded, host, overview.clone(), listener);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(host, &operator, &compiler, &folder, &lines))?;
+        let status = runtime.block_on(serve(reconciler, &broker, topics, &overview, &folder))?;
         runtime.shutdown_background();
-        Ok(ExitCode::SUCCESS)
+        Ok(status)
     }
 
     /// The deploy directory: the one that was named, or one made for the component that was.
@@ -166,54 +162,75 @@ fn operator(broker: &EmbeddedBroker, directory: &Path) -> anyhow::Result<Operato
     }
 }
 
-/// Source topics and their dead-letter topics, of one partition each, so that a person can read the offsets.
-fn create_topics(broker: &EmbeddedBroker, handlers: &[Arc<Handler>]) -> anyhow::Result<()> {
-    for handler in handlers {
-        for (selector, _) in &handler.routes {
-            if let TopicSelector::Topic(topic) = selector {
-                broker.create_topic(topic, 1).map_err(anyhow::Error::msg)?;
-                let letters = dead_letter_topic(topic, &handler.tenant.dead_letter);
-                broker.create_topic(&letters, 1).map_err(anyhow::Error::msg)?;
+/// A handler whose topics are to be made, and who waits for them.
+type Wanted = (Arc<Handler>, mpsc::Sender<()>);
+
+/// Has the topics of what runs made before it does, and tells.
+fn listener(wanted: UnboundedSender<Wanted>, bootstrap: String, lines: Arc<Lines>) -> Listener {
+    Box::new(move |news| match news {
+        News::Runs(handler) => {
+            let (made, wait) = mpsc::channel();
+            // Nobody makes topics any more while the host stops.
+            if wanted.send(((*handler).clone(), made)).is_ok() {
+                let _ = wait.recv();
             }
+            lines.runs(&bootstrap, handler);
+        }
+        News::Gone(name) => lines.say(&format!("{name} is gone")),
+        // The log has said why.
+        News::Refused(..) => {}
+    })
+}
+
+/// Source topics and their dead-letter topics, of one partition each, so that a person can read the offsets.
+fn create_topics(broker: &EmbeddedBroker, handler: &Handler) -> Result<(), String> {
+    for (selector, _) in &handler.routes {
+        if let TopicSelector::Topic(topic) = selector {
+            broker.create_topic(topic, 1)?;
+            broker.create_topic(&dead_letter_topic(topic, &handler.tenant.dead_letter), 1)?;
         }
     }
     Ok(())
 }
 
-/// Takes new versions until a signal comes, then drains.
+/// Runs until a signal comes, then drains. Where there is nothing to run at first, there is nothing to wait for.
 async fn serve(
-    host: Host,
-    operator: &Operator,
-    compiler: &Compiler,
+    reconciler: Reconciler,
+    broker: &EmbeddedBroker,
+    mut topics: UnboundedReceiver<Wanted>,
+    overview: &Overview,
     folder: &Folder,
-    lines: &Lines,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let mut changes = Changes::of(folder.source());
-    let mut running: BTreeMap<String, Arc<str>> = BTreeMap::new();
     let mut look = tokio::time::interval(LOOK);
-    loop {
+    let mut decided = false;
+    let status = loop {
         tokio::select! {
-            () = signals.next() => break,
+            asked = signals.next() => match asked {
+                Asked::Stop => break ExitCode::SUCCESS,
+                Asked::Reload => {}
+            },
+            Some((handler, made)) = topics.recv() => {
+                create_topics(broker, &handler).map_err(anyhow::Error::msg)?;
+                // The listener waits.
+                let _ = made.send(());
+                continue;
+            }
             _ = look.tick() => {}
         }
-        if !changes.settled() {
-            continue;
-        }
-        // Half-written is not settled; gone is for the person to mend.
-        if folder.refresh().is_err() {
-            continue;
-        }
-        let handlers = load(operator, compiler, Brokers::Embedded);
-        for handler in &handlers {
-            let digest = handler.callable.digest();
-            if running.insert(handler.to_string(), digest.clone()).as_ref() != Some(digest) {
-                host.replace(handler);
-                lines.say(&format!("{handler} is now {digest}"));
+        if !decided && overview.is_decided() {
+            decided = true;
+            if overview.handlers().iter().all(|handler| handler.running.is_none()) {
+                eprintln!("error: there is no handler to run in {}", folder.source().display());
+                break ExitCode::from(WRONG_CONFIGURATION);
             }
         }
-        lines.say(&format!("{} after a change of {}", counted(handlers.len(), "handler"), folder.source().display()));
-    }
-    signals.drain(host).await;
-    Ok(())
+        // Half-written is not settled; gone is for the person to mend.
+        if changes.settled() && folder.refresh().is_err() {
+            continue;
+        }
+    };
+    signals.drain(reconciler).await;
+    Ok(status)
 }

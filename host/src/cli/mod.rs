@@ -15,7 +15,6 @@ mod compile_component;
 mod dev;
 mod input;
 mod invoke;
-mod load;
 mod print;
 mod run;
 mod signals;

@@ -37,6 +37,8 @@ pub(crate) struct Manifest {
     pub(crate) routes: Option<Vec<RouteManifest>>,
     /// The guest's environment, in the file's order; secrets are still to be filled in.
     pub(crate) env: Vec<Variable>,
+    /// How many of a new version's first records may trap before the version before takes its place again.
+    pub(crate) rollback: Option<u32>,
     /// The file.
     pub(crate) place: Place,
 }
@@ -81,6 +83,7 @@ impl Manifest {
             group: None,
             routes: None,
             env: Vec::new(),
+            rollback: None,
             place,
         }
     }
@@ -112,6 +115,7 @@ fn read(root: &mut Section<'_>, name: &Arc<str>) -> Manifest {
         group: group(root),
         routes: routes(root),
         env: env::read(root),
+        rollback: rollback(root),
         place: Place::File(name.clone()),
     }
 }
@@ -188,4 +192,17 @@ fn routes(root: &mut Section<'_>) -> Option<Vec<RouteManifest>> {
         );
     }
     Some(value.into_iter().flatten().collect())
+}
+
+fn rollback(root: &mut Section<'_>) -> Option<u32> {
+    let is_there = root.has("rollback");
+    root.within("rollback", |section| {
+        let (traps, sound) = section.is_sound(|section| section.count("traps", 1..=10_000));
+        if is_there && sound && traps.is_none() {
+            let place = section.place().clone();
+            let hint = "write how many of a version's first records may trap, for instance `traps = 5`";
+            section.report(&place, Code::MissingKey, "`rollback` has no `traps`", hint);
+        }
+        traps.and_then(|traps| u32::try_from(traps.value).ok())
+    })
 }

@@ -61,6 +61,11 @@ impl<'a> Section<'a> {
         &self.place
     }
 
+    /// Whether the key is written at all.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
     /// The path of a key, as messages name it.
     pub(crate) fn path(&self, key: &str) -> String {
         join(&self.path.join("."), key)

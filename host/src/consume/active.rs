@@ -17,7 +17,7 @@ pub(super) struct Active {
     feed: PartitionFeed,
     // Taken from the feed, but not by the partition yet.
     set_aside: VecDeque<Arc<Record>>,
-    /// It has been revoked: nothing more is taken in.
+    /// It has been revoked, or is about to be taken up anew: nothing more is taken in.
     pub(super) leaving: bool,
 }
 

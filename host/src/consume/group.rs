@@ -7,7 +7,7 @@
 mod rebalance;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::Intake;
@@ -18,8 +18,8 @@ use super::partition::Bounds;
 use super::status::GroupStatus;
 use super::watch::{Change, TopicWatch};
 
-use self::rebalance::Rebalance;
-use crate::broker::{ClientSettings, GroupConsumer, GroupEvent, TopicPartition, Wake};
+use self::rebalance::{Pending, Rebalance};
+use crate::broker::{ClientSettings, Closing, GroupConsumer, GroupEvent, TopicPartition, Wake};
 
 /// How long a thread may sleep with nothing to do: it must poll to stay in its group.
 const IDLE: Duration = Duration::from_millis(100);
@@ -35,6 +35,15 @@ pub struct GroupSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// Offsets are committed in transactions, by whoever ends the records; here only where there was none.
+    pub transactional: bool,
+    /// What it consumes at first.
+    pub intent: Intent,
+}
+
+/// What a group consumes, which may change while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
     /// The topics that are known by name.
     pub topics: Vec<Arc<str>>,
     /// Whether others are wanted too, so that the broker must be asked which there are.
@@ -43,10 +52,58 @@ pub struct GroupSettings {
     pub bounds: Bounds,
 }
 
+/// What a running group can be told.
+enum Command {
+    /// Its routes have changed, and with them perhaps what it consumes.
+    Follow(Intent),
+    /// Partitions that were stopped for good are taken up again, from what the group has committed.
+    Resume,
+    /// It is to drain and leave.
+    Stop,
+}
+
+/// A group that a [`Poller`](super::Poller) has: what can be told to it, and how it is.
+pub struct GroupHandle {
+    status: Arc<GroupStatus>,
+    commands: mpsc::Sender<Command>,
+    wake: Arc<Wake>,
+}
+
+impl GroupHandle {
+    fn tell(&self, command: Command) {
+        // A group that has been left wants to know nothing.
+        let _ = self.commands.send(command);
+        self.wake.wake();
+    }
+
+    /// Its routes have changed: from now on it consumes this. A topic that stays is not touched; one that comes or
+    /// goes costs one cooperative rebalance, in which the partitions of the others go on.
+    pub fn follow(&self, intent: Intent) {
+        self.tell(Command::Follow(intent));
+    }
+
+    /// Takes partitions up again that were stopped for good: the operator says that what was wrong is mended.
+    pub fn resume(&self) {
+        self.tell(Command::Resume);
+    }
+
+    /// Drains it: nothing more is taken in, what is being worked on ends, offsets are committed, the group is left.
+    pub fn stop(&self) {
+        self.tell(Command::Stop);
+    }
+
+    /// How it is.
+    pub fn status(&self) -> &Arc<GroupStatus> {
+        &self.status
+    }
+}
+
 /// See the module.
 pub struct Group {
     settings: GroupSettings,
+    commands: mpsc::Receiver<Command>,
     consumer: Option<GroupConsumer>,
+    closing: Option<(Closing, Instant)>,
     intake: Arc<dyn Intake>,
     wake: Arc<Wake>,
     status: Arc<GroupStatus>,
@@ -55,46 +112,53 @@ pub struct Group {
     first_starts: Arc<FirstStarts>,
     active: BTreeMap<TopicPartition, Active>,
     rebalance: Option<Rebalance>,
-    // Rebalances that came while another one was being answered.
-    pending: VecDeque<GroupEvent>,
+    // What came while a rebalance was being answered.
+    pending: VecDeque<Pending>,
     epoch: u64,
     commits: Commits,
     stopping: bool,
 }
 
 impl Group {
-    /// Makes the client and subscribes.
+    /// Makes the client and subscribes. The group is to be given to the poller whose bell this is.
     ///
     /// # Errors
     /// librdkafka's own sentence, where it refuses the settings.
-    pub fn new(settings: GroupSettings, intake: Arc<dyn Intake>, wake: Arc<Wake>) -> Result<Self, String> {
+    pub fn new(
+        settings: GroupSettings,
+        intake: Arc<dyn Intake>,
+        wake: Arc<Wake>,
+    ) -> Result<(Self, GroupHandle), String> {
         let consumer =
             GroupConsumer::new(&settings.client, &settings.group_id, settings.instance_id.as_deref(), wake.clone())?;
-        if !settings.topics.is_empty() {
-            consumer.subscribe(&settings.topics)?;
+        intake.joining(consumer.questions());
+        let Intent { topics, has_patterns, .. } = &settings.intent;
+        if !topics.is_empty() {
+            consumer.subscribe(topics)?;
         }
-        let watch = TopicWatch::start(consumer.questions(), settings.has_patterns, intake.clone(), wake.clone());
-        Ok(Self {
+        let watch = TopicWatch::start(consumer.questions(), *has_patterns, intake.clone(), wake.clone());
+        let (tell, commands) = mpsc::channel();
+        let status = Arc::new(GroupStatus::new(settings.group_id.clone()));
+        let handle = GroupHandle { status: status.clone(), commands: tell, wake: wake.clone() };
+        let group = Self {
             watch,
-            subscribed: settings.topics.clone(),
-            status: Arc::new(GroupStatus::new(settings.group_id.clone())),
+            commands,
+            subscribed: topics.clone(),
+            status,
             first_starts: FirstStarts::new(settings.first_start),
+            commits: Commits::new(settings.transactional),
             settings,
             consumer: Some(consumer),
+            closing: None,
             intake,
             wake,
             active: BTreeMap::new(),
             rebalance: None,
             pending: VecDeque::new(),
             epoch: 0,
-            commits: Commits::new(),
             stopping: false,
-        })
-    }
-
-    /// What an operator may know of it.
-    pub fn status(&self) -> Arc<GroupStatus> {
-        self.status.clone()
+        };
+        Ok((group, handle))
     }
 
     /// Begins to drain: nothing more is taken in, what is being worked on ends, offsets are committed, the group is left.
@@ -104,25 +168,101 @@ impl Group {
         }
         self.pending.clear();
         self.rebalance = None;
-        self.begin_going(self.active.keys().cloned().collect());
+        self.begin_going(self.active.keys().cloned().collect(), false);
     }
 
     /// Whether the group has been left.
     pub(super) fn is_stopped(&self) -> bool {
-        self.consumer.is_none()
+        self.consumer.is_none() && self.closing.is_none()
     }
 
     /// Does what there is to do, without waiting. Returns how long nothing will need doing unless the bell rings.
     pub(super) fn step(&mut self) -> Duration {
-        let Some(consumer) = &self.consumer else { return IDLE };
+        self.obey();
+        let Some(consumer) = &self.consumer else { return self.wait_for_close() };
         for event in consumer.poll() {
             self.handle(event);
         }
         self.follow_changes();
+        self.reopen_abandoned();
         self.go_on_rebalancing();
         let more = !self.stopping && self.feed();
         self.commit_if_due();
         if more { Duration::ZERO } else { IDLE }
+    }
+
+    fn obey(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Follow(intent) if !self.stopping => self.follow(intent),
+                Command::Resume => {
+                    let stopped = self.active.values().filter(|active| active.partition.is_stopped_for_good());
+                    stopped.for_each(|active| active.partition.abandon());
+                }
+                Command::Stop => self.stop(),
+                Command::Follow(_) => {}
+            }
+        }
+    }
+
+    fn follow(&mut self, intent: Intent) {
+        self.settings.intent = intent;
+        self.watch.look_again(self.settings.intent.has_patterns);
+        // Those that a pattern has found stay as long as it wants them; new ones come with the next look.
+        let found = self.subscribed.iter().filter(|topic| self.intake.routes(topic)).cloned().collect();
+        self.subscribe_to(found);
+        for (at, Active { partition, .. }) in &self.active {
+            let wanted = self.subscribed.contains(&at.topic);
+            if !wanted || partition.ordering() != self.intake.ordering(&at.topic) {
+                partition.abandon();
+            }
+        }
+        self.divide_bounds(self.active.len());
+    }
+
+    /// Takes partitions up anew whose records were put down: their handler went and came back before the rebalance
+    /// that would have taken them, or their order is another one now.
+    fn reopen_abandoned(&mut self) {
+        if self.stopping {
+            return;
+        }
+        let abandoned = self.active.iter_mut().filter(|(at, active)| {
+            !active.leaving && active.partition.is_abandoned() && self.subscribed.contains(&at.topic)
+        });
+        let partitions: Vec<_> = abandoned
+            .map(|(at, active)| {
+                active.leaving = true;
+                at.clone()
+            })
+            .collect();
+        if !partitions.is_empty() {
+            self.pending.push_back(Pending::Reopen(partitions));
+        }
+    }
+
+    fn wait_for_close(&mut self) -> Duration {
+        if let Some((closing, until)) = &self.closing {
+            let closed = closing.is_done();
+            if !closed && Instant::now() < *until {
+                return IDLE;
+            }
+            if !closed {
+                tracing::warn!(
+                    target: "callgate::consume", code = "run.left-without-answer", group = %self.settings.group_id,
+                    "left without an answer of the broker; its partitions move when the session times out"
+                );
+            }
+            self.closing = None;
+            self.status.update(|status| status.left = true);
+        }
+        IDLE
+    }
+
+    /// Divides what may be in memory among so many partitions.
+    fn divide_bounds(&self, partitions: usize) -> Bounds {
+        let bounds = divided(self.settings.intent.bounds, partitions);
+        self.active.values().for_each(|active| active.partition.rebound(bounds));
+        bounds
     }
 
     fn handle(&mut self, event: GroupEvent) {
@@ -159,9 +299,11 @@ impl Group {
                         active.partition.fence();
                     }
                 }
-                self.pending.push_back(event);
+                self.pending.push_back(Pending::Event(event));
             }
-            event @ (GroupEvent::Assigned(_) | GroupEvent::Revoked { .. }) => self.pending.push_back(event),
+            event @ (GroupEvent::Assigned(_) | GroupEvent::Revoked { .. }) => {
+                self.pending.push_back(Pending::Event(event));
+            }
         }
     }
 
@@ -178,17 +320,23 @@ impl Group {
     /// Subscribes again where topics have come or gone that a pattern wants.
     fn subscribe_to(&mut self, mut topics: Vec<Arc<str>>) {
         let Some(consumer) = &self.consumer else { return };
-        topics.extend(self.settings.topics.iter().cloned());
+        topics.extend(self.settings.intent.topics.iter().cloned());
         topics.sort();
         topics.dedup();
+        if topics == self.subscribed && !topics.is_empty() {
+            return;
+        }
         tracing::info!(
-            target: "callgate::consume", group = %self.settings.group_id, topics = topics.join(", "),
-            "topics that the patterns match"
+            target: "callgate::consume", group = %self.settings.group_id, topics = topics.join(", "), "subscribed"
         );
         match consumer.subscribe(&topics) {
             // A group without any topic has nothing to join for.
-            Ok(()) if topics.is_empty() => self.status.update(|status| status.joined = true),
-            Ok(()) => self.subscribed = topics,
+            Ok(()) => {
+                if topics.is_empty() {
+                    self.status.update(|status| status.joined = true);
+                }
+                self.subscribed = topics;
+            }
             Err(error) => {
                 tracing::warn!(
                     target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error,
@@ -221,6 +369,10 @@ impl Group {
     fn feed(&mut self) -> bool {
         let mut more = false;
         for active in self.active.values_mut() {
+            // A transaction must not be overtaken by this commit: it would set the offset back.
+            if self.settings.transactional && active.partition.has_no_offset() {
+                continue;
+            }
             more |= active.feed(&*self.intake, &self.settings.group_id);
         }
         more

@@ -4,7 +4,7 @@
 //! has arrived. A new assignment of the same partition is a new value: work of the old one is fenced and cannot end
 //! anything of the new one.
 
-use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
@@ -52,9 +52,37 @@ impl Place {
         self.partition.end(self.ticket, self.size);
     }
 
+    /// The record is put down without an end: nobody is there any more who could end it. Its partition takes in nothing
+    /// more until it is taken up anew, here or elsewhere, and the record comes again then.
+    pub fn put_down(self) {
+        self.partition.put_down(self.size);
+    }
+
     /// The partition that the record belongs to.
     pub fn partition(&self) -> &Arc<Partition> {
         &self.partition
+    }
+
+    /// What to commit for the partition of these places, all of one assignment, together with what ends their records.
+    /// Each commit of the partition has a higher sequence number than the last. `None` where there is no place.
+    pub fn commit_with<'p>(places: impl Iterator<Item = &'p Self> + Clone) -> Option<Commit> {
+        let partition = &places.clone().next()?.partition;
+        let mut state = partition.state();
+        state.sequence += 1;
+        let sequence = state.sequence;
+        Some(state.offsets.snapshot_with(places.map(|place| &place.ticket), partition.topic_id, sequence))
+    }
+}
+
+/// As long as it lives the partition is not given up, though it may be fenced: a transaction holds ends of its records.
+#[derive(Debug)]
+pub struct Hold(Arc<Partition>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.0.holds.fetch_sub(1, Atomic::SeqCst) == 1 && self.0.is_fenced() {
+            self.0.wake.wake();
+        }
     }
 }
 
@@ -105,7 +133,11 @@ pub struct Partition {
     pub at: TopicPartition,
     topic_id: [u8; 16],
     ordering: Ordering,
+    slot: usize,
     state: Mutex<State>,
+    holds: AtomicUsize,
+    // Some of its records were put down: it must be taken up anew before it can go on.
+    abandoned: AtomicBool,
     fenced: AtomicBool,
     fence: Notify,
     stopped: Mutex<Stops>,
@@ -121,6 +153,8 @@ pub struct Beginning {
     pub position: i64,
     /// What the group has committed beside it, if anything: which records have ended above it.
     pub metadata: Option<Metadata>,
+    /// See [`Partition::slot`].
+    pub slot: usize,
 }
 
 impl Partition {
@@ -133,7 +167,7 @@ impl Partition {
         bounds: Bounds,
         wake: Arc<Wake>,
     ) -> Self {
-        let Beginning { topic_id, position, metadata } = beginning;
+        let Beginning { topic_id, position, metadata, slot } = beginning;
         let (sequence, ended) = metadata.map_or_else(Default::default, |known| (known.sequence, known.ended));
         let state = State {
             lanes: Lanes::new(),
@@ -150,7 +184,10 @@ impl Partition {
             at,
             topic_id,
             ordering,
+            slot,
             state: Mutex::new(state),
+            holds: AtomicUsize::new(0),
+            abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             fence: Notify::new(),
             stopped: Mutex::default(),
@@ -164,7 +201,7 @@ impl Partition {
 
     /// How many more records may be taken in now; 0 while it is full or stopped.
     pub fn room(&self) -> usize {
-        if self.stop_reason().is_some() {
+        if self.is_abandoned() || self.stop_reason().is_some() {
             return 0;
         }
         let state = self.state();
@@ -220,6 +257,34 @@ impl Partition {
         }
     }
 
+    fn put_down(&self, size: usize) {
+        self.abandoned.store(true, Atomic::Release);
+        let mut state = self.state();
+        state.records -= 1;
+        state.bytes -= size;
+        state.started -= 1;
+        drop(state);
+        self.wake.wake();
+    }
+
+    /// Takes in nothing more and forgets what waits, since its handler has gone or its order has changed. Those being
+    /// worked on end.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Atomic::Release);
+        self.drain();
+        self.wake.wake();
+    }
+
+    /// Whether it must be taken up anew before it can go on.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Atomic::Acquire)
+    }
+
+    /// What is sequential in it.
+    pub fn ordering(&self) -> Ordering {
+        self.ordering
+    }
+
     /// What to commit now, if anything has changed since the last commit that counted.
     pub fn commit(&self) -> Option<Commit> {
         let mut state = self.state();
@@ -237,6 +302,30 @@ impl Partition {
     /// The next commit is made even if nothing has ended: the partition had no offset yet.
     pub fn commit_anyway(&self) {
         self.state().commit_anyway = true;
+    }
+
+    /// Whether the group has no offset here as long as that commit has not counted.
+    pub fn has_no_offset(&self) -> bool {
+        self.state().commit_anyway
+    }
+
+    /// The lowest number that no other partition of the group has now: they are spread by it.
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// Keeps it from being given up while a transaction holds ends of its records; `None` once it is fenced. Who has a
+    /// hold must still look whether it has been fenced since, before anything counts.
+    pub fn hold(self: &Arc<Self>) -> Option<Hold> {
+        // Counted first: whoever fences sees the hold, or it is not given out.
+        self.holds.fetch_add(1, Atomic::SeqCst);
+        let hold = Hold(self.clone());
+        (!self.is_fenced()).then_some(hold)
+    }
+
+    /// Whether a transaction holds ends of its records.
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Atomic::SeqCst) > 0
     }
 
     /// That commit counted.
@@ -269,14 +358,14 @@ impl Partition {
 
     /// The partition is no longer ours. Work on it is given up; whatever ends later counts for nothing.
     pub fn fence(&self) {
-        self.fenced.store(true, Atomic::Release);
+        self.fenced.store(true, Atomic::SeqCst);
         self.drain();
         self.fence.notify_waiters();
     }
 
     /// Whether it is no longer ours.
     pub fn is_fenced(&self) -> bool {
-        self.fenced.load(Atomic::Acquire)
+        self.fenced.load(Atomic::SeqCst)
     }
 
     /// Waits until it is no longer ours.
@@ -305,6 +394,11 @@ impl Partition {
     /// Takes in nothing more as long as this assignment lasts: only the operator can say how to go on.
     pub fn stop_for_good(&self, reason: String) {
         self.stops().for_good = Some(reason);
+    }
+
+    /// Whether only the operator can say how to go on.
+    pub fn is_stopped_for_good(&self) -> bool {
+        self.stops().for_good.is_some()
     }
 
     fn stops(&self) -> MutexGuard<'_, Stops> {

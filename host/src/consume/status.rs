@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct GroupSnapshot {
     /// The member has been given its partitions (there may be none) and has not been thrown out since.
     pub joined: bool,
+    /// The group has been left, for good.
+    pub left: bool,
     /// Partitions given to it that are not polled yet: their offsets are being asked for.
     pub opening: usize,
     /// Partitions being polled.

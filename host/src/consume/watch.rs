@@ -6,8 +6,9 @@
 //! skips would be lost in silence.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::Intake;
@@ -26,8 +27,18 @@ pub(super) enum Change {
 
 /// Looks now and then, on a thread of its own that ends with the group's client.
 pub(super) struct TopicWatch {
-    consumed: Arc<Mutex<Vec<Arc<str>>>>,
+    asked: Arc<Asked>,
     changes: mpsc::Receiver<Change>,
+    thread: Thread,
+}
+
+/// What is looked at.
+#[derive(Default)]
+struct Asked {
+    consumed: Mutex<Vec<Arc<str>>>,
+    has_patterns: AtomicBool,
+    // What the patterns want may be another thing now: what was told last counts for nothing.
+    anew: AtomicBool,
 }
 
 impl TopicWatch {
@@ -38,24 +49,34 @@ impl TopicWatch {
         wake: Arc<Wake>,
     ) -> Self {
         let (send, changes) = mpsc::channel();
-        let consumed: Arc<Mutex<Vec<Arc<str>>>> = Arc::default();
-        let topics = consumed.clone();
-        thread::spawn(move || {
+        let asked = Arc::new(Asked { has_patterns: AtomicBool::new(has_patterns), ..Asked::default() });
+        let look = asked.clone();
+        let thread = thread::spawn(move || {
             let (mut last_topics, mut last_ids) = (None, None);
             while !questions.is_closed() {
-                if has_patterns {
+                if look.anew.swap(false, Ordering::AcqRel) {
+                    last_topics = None;
+                }
+                if look.has_patterns.load(Ordering::Acquire) {
                     tell(wanted(&questions, &*intake), &mut last_topics, Change::Topics, &send, &wake);
                 }
-                tell(ids(&questions, &topics), &mut last_ids, Change::Ids, &send, &wake);
-                thread::sleep(EVERY);
+                tell(ids(&questions, &look.consumed), &mut last_ids, Change::Ids, &send, &wake);
+                thread::park_timeout(EVERY);
             }
         });
-        Self { consumed, changes }
+        Self { asked, changes, thread: thread.thread().clone() }
+    }
+
+    /// Looks at once: which topics the patterns want may have changed, and whether there are patterns at all.
+    pub(super) fn look_again(&self, has_patterns: bool) {
+        self.asked.has_patterns.store(has_patterns, Ordering::Release);
+        self.asked.anew.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 
     /// Whose ids are to be looked at from now on.
     pub(super) fn consume(&self, topics: Vec<Arc<str>>) {
-        *self.consumed.lock().unwrap_or_else(PoisonError::into_inner) = topics;
+        *self.asked.consumed.lock().unwrap_or_else(PoisonError::into_inner) = topics;
     }
 
     /// The next change, if there is one.

@@ -72,6 +72,7 @@ fn handler(
             middleware: middleware.unwrap_or_default(),
             max_next_calls: manifest.max_next_calls,
             env,
+            rollback: manifest.rollback,
             routes: claim.routes.clone(),
         }),
         _ => {

@@ -90,6 +90,8 @@ pub struct Handler {
     pub max_next_calls: u32,
     /// The guest's environment, which may hold the tenant's secrets.
     pub env: Vec<(String, Secret)>,
+    /// How many of a new version's first records may trap before the version before takes its place again.
+    pub rollback: Option<u32>,
     /// Its routes, each with topics of its own.
     pub routes: Vec<HandlerRoute>,
 }

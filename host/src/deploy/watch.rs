@@ -8,6 +8,7 @@
 //! - A file counts when it has looked the same for 1 s, and so does its absence.
 //! - A tenant's folder counts as a whole: what has settled waits for the rest of it, and for 2 s at most. What has still
 //!   not settled then stays as it last counted.
+//! - What moves while it is read is not settled, so a snapshot has each folder as it lay there at one moment.
 //! - Handlers that are lost at once are an alert, and are not deleted: see [`Watch::alert`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,13 +38,23 @@ use root::Root;
 /// How often a running host looks.
 pub const LOOK: Duration = Duration::from_millis(250);
 
+/// Bytes of components that one look reads, and up to one component more; the next look goes on. So a look takes about a
+/// second at most, and a tenant that changes much holds the others up no longer than that. At the start all is read.
+const BUDGET: u64 = 256 << 20;
+
 /// The deploy directory, watched. It may be missing, and may appear later.
 pub struct Watch {
     directory: PathBuf,
     verify: Verify,
+    /// Bytes of components that a look reads.
+    budget: u64,
     tenants: BTreeMap<String, Folder>,
-    faults: Option<Steady<Vec<Fault>>>,
+    faults: Steady<Vec<Fault>>,
+    /// The tenant that is looked at first.
+    turn: String,
     loss: Loss,
+    /// The first look.
+    began: Option<Instant>,
     /// What was last told.
     told: Option<Snapshot>,
     /// Something may differ from that.
@@ -55,7 +66,8 @@ pub struct Watch {
 pub enum Look {
     /// Nothing that counts has changed.
     Unchanged,
-    /// This lies there now. The first look always finds something, be it an empty directory.
+    /// This lies there now. The first one is told when the whole directory has settled, and after 3 s at most, be it
+    /// empty: a host begins with all of its handlers.
     Changed(Snapshot),
     /// Handlers have gone at once. They stay as they were until they are back, or the loss is confirmed. Told once.
     Missing(Fault),
@@ -67,9 +79,12 @@ impl Watch {
         Self {
             directory,
             verify,
+            budget: BUDGET,
             tenants: BTreeMap::new(),
-            faults: None,
+            faults: Steady::default(),
+            turn: String::new(),
             loss: Loss::default(),
+            began: None,
             told: None,
             changed: true,
         }
@@ -78,7 +93,7 @@ impl Watch {
     /// Looks once, with everything counting as it is.
     pub(super) fn at_once(directory: &Path, verify: Verify, now: Instant) -> Snapshot {
         let mut watch = Self::new(directory.to_owned(), verify);
-        watch.see(Clock::at_once(now));
+        watch.see(Clock::at_once(now), u64::MAX);
         watch.snapshot()
     }
 
@@ -89,11 +104,14 @@ impl Watch {
     }
 
     fn look_at(&mut self, now: Instant, time_of_day: SystemTime) -> Look {
-        let first = self.told.is_none().then_some(time_of_day);
-        if let Some(alert) = self.see(Clock::new(now, first)) {
+        let is_first = self.began.is_none();
+        let began = *self.began.get_or_insert(now);
+        let budget = if self.told.is_none() { u64::MAX } else { self.budget };
+        if let Some(alert) = self.see(Clock::new(now, is_first.then_some(time_of_day)), budget) {
             return Look::Missing(alert);
         }
-        if !std::mem::take(&mut self.changed) {
+        let begins = self.told.is_none() && self.is_settling() && now < began + clock::SETTLED + folder::PATIENCE;
+        if begins || !std::mem::take(&mut self.changed) {
             return Look::Unchanged;
         }
         let snapshot = self.snapshot();
@@ -118,37 +136,41 @@ impl Watch {
 
     /// Whether something has changed that does not count yet.
     pub fn is_settling(&self) -> bool {
-        self.tenants.values().any(Folder::is_settling) || self.faults.as_ref().is_some_and(Steady::is_settling)
+        self.tenants.values().any(Folder::is_settling) || self.faults.is_settling()
     }
 
     /// Takes note of all that is there; returns an alert that is new.
-    fn see(&mut self, clock: Clock) -> Option<Fault> {
-        let root = root::look(&self.directory);
-        self.changed |= match &mut self.faults {
-            Some(faults) => faults.see(root.faults.clone(), clock),
-            none => none.insert(Steady::new(root.faults.clone(), clock)).get().is_empty(),
-        };
+    fn see(&mut self, clock: Clock, mut budget: u64) -> Option<Fault> {
+        let mut root = root::look(&self.directory);
+        self.changed |= self.faults.see(std::mem::take(&mut root.faults), clock);
         for name in &root.tenants {
-            if !self.tenants.contains_key(name) {
-                self.tenants.insert(name.clone(), Folder::new(self.directory.join(name), clock));
+            let folder = || Folder::new(self.directory.join(name));
+            self.tenants.entry(name.clone()).or_insert_with(folder);
+        }
+        let of = self.tenants.values().map(Folder::len).sum();
+        // From the one whose turn it is to the last one, then from the first one on.
+        let mut rest = self.tenants.split_off(&self.turn);
+        for (name, folder) in rest.iter_mut().chain(&mut self.tenants) {
+            let had = budget;
+            self.changed |= folder.look(root.tenants.contains(name), clock, self.verify, &mut budget);
+            if budget == 0 && had > 0 {
+                // The one after it.
+                self.turn = format!("{name}\0");
             }
         }
-        for (name, folder) in &mut self.tenants {
-            self.changed |= folder.look(root.tenants.contains(name), clock, self.verify);
-        }
-        let alert = self.lose(&root);
+        self.tenants.append(&mut rest);
+        let alert = self.lose(of, &root);
         self.tenants.retain(|name, folder| root.tenants.contains(name) || folder.len() > 0);
         alert
     }
 
-    /// Decides about the handlers that have gone; returns an alert that is new.
-    fn lose(&mut self, root: &Root) -> Option<Fault> {
+    /// Decides about the handlers that have gone, of so many that there were; returns an alert that is new.
+    fn lose(&mut self, of: usize, root: &Root) -> Option<Fault> {
         let names = |of: fn(&Folder) -> &BTreeSet<String>| -> BTreeSet<Name> {
             let folders = self.tenants.iter();
             folders.flat_map(|(tenant, folder)| of(folder).iter().map(|name| (tenant.clone(), name.clone()))).collect()
         };
         let (missing, gone) = (names(Folder::missing), names(Folder::gone));
-        let of = self.tenants.values().map(Folder::len).sum();
         let alert = self.loss.judge(&missing, &gone, of, root.emptied.as_deref(), &self.directory);
         if self.loss.alert().is_none() {
             self.changed |= self.tenants.values_mut().fold(false, |any, folder| folder.let_go() | any);
@@ -162,7 +184,7 @@ impl Watch {
         Snapshot {
             directory: self.directory.clone(),
             tenants: tenants.map(|(name, folder)| (Arc::from(name.as_str()), folder.sources())).collect(),
-            faults: self.faults.iter().flat_map(Steady::get).chain(folders).cloned().collect(),
+            faults: self.faults.get().iter().chain(folders).cloned().collect(),
         }
     }
 }

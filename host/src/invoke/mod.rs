@@ -25,6 +25,7 @@ mod exports;
 mod guest;
 mod guest_log;
 mod idle;
+mod imports;
 mod invoker;
 mod load;
 mod loaded;
@@ -33,6 +34,7 @@ mod meter;
 mod next;
 mod outcome;
 mod reuse;
+mod trial;
 mod waits;
 mod watchdog;
 
@@ -51,8 +53,10 @@ pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
+pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
 pub use reuse::{Attempts, Reuse};
+pub use trial::{Trial, TrialError};
 pub use waits::Waits;
 pub use watchdog::Watchdog;
 

@@ -2,24 +2,27 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
-use crate::broker::{ClientSettings, PRODUCER_BUFFER};
-use crate::config::{self, Memory, Operator};
+use super::probation::Probation;
+use crate::broker::ClientSettings;
+use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
-use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Reuse};
+use crate::deploy::ComponentFile;
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Reuse, Trial};
+use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
 const SLOTS: u32 = 128;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
-/// Of the memory for calls, one part in so many is for instances that wait to be used again.
+/// Of the host's memory, one part in so many is for instances that wait to be used again.
 const IDLE_SHARE: usize = 16;
 /// Where the machine does not tell how much memory it has.
 const ASSUMED_MEMORY: u64 = 4 << 30;
@@ -30,31 +33,25 @@ pub fn code_cache(operator: &Operator) -> invoke::CacheSettings {
     invoke::CacheSettings { folder: operator.deploy.cache.clone(), key }
 }
 
-/// The host's settings, from the operator's and the handlers that will run.
-pub fn host(operator: &Operator, handlers: &[Arc<Handler>]) -> HostSettings {
+/// The host's settings, from the operator's.
+pub fn host(operator: &Operator) -> HostSettings {
     let total = match operator.limits.memory {
         Memory::Bytes(bytes) => bytes,
         Memory::Percent(percent) => machine::memory().unwrap_or(ASSUMED_MEMORY) / 100 * u64::from(percent),
     };
-    // What is not held by buffers is there for calls, and at least for one of the largest.
-    let tenants: BTreeMap<&str, &Tenant> =
-        handlers.iter().map(|handler| (&*handler.tenant.name, &*handler.tenant)).collect();
-    let buffers: usize = tenants.values().map(|tenant| tenant.bounds.bytes + PRODUCER_BUFFER).sum();
-    let largest = tenants.values().map(|tenant| tenant.call.max_memory).max().unwrap_or(0);
-    let free = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(buffers);
     let workers = if operator.limits.workers == 0 { machine::cores() } else { operator.limits.workers };
-    let idle = free / IDLE_SHARE;
+    let total = usize::try_from(total).unwrap_or(usize::MAX);
+    let idle = total / IDLE_SHARE;
     HostSettings {
         workers,
         pollers: machine::cores(),
-        memory: (free - idle).max(largest.next_multiple_of(1 << 20)),
-        // Address space is reserved for as much as any tenant may have, and no more.
-        invoke: invoke::Settings {
-            slots: SLOTS,
-            max_memory: largest.clamp(1 << 16, MAX_MEMORY),
-            idle_memory: idle / workers,
-        },
+        memory: total - idle,
+        invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY, idle_memory: idle / workers },
         instance_id: operator.kafka.instance_id.clone(),
+        guarantee: match operator.kafka.delivery {
+            config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
+            config::Delivery::ExactlyOnce => Guarantee::ExactlyOnce { instance: operator.kafka.instance_id.clone() },
+        },
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,
@@ -71,56 +68,89 @@ pub enum Brokers {
     Embedded,
 }
 
-/// Makes handlers of those that were found; each tenant is made once.
-pub struct Assembler<'a> {
-    operator: &'a Operator,
-    compiler: &'a Compiler,
-    brokers: Brokers,
-    tenants: BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>,
+type Tenants = BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>;
+
+/// Why a version cannot be loaded.
+pub(super) struct NotLoaded {
+    /// What is wrong, where, and what to do.
+    pub(super) fault: Fault,
+    /// The host lacked something, which another attempt may find.
+    pub(super) again: bool,
 }
 
-impl<'a> Assembler<'a> {
+/// Makes handlers of those that were found; each tenant is made once.
+pub(super) struct Assembler {
+    operator: Arc<Operator>,
+    compiler: Arc<Compiler>,
+    brokers: Brokers,
+    tenants: Mutex<Tenants>,
+}
+
+impl Assembler {
     /// For one reading of the operator's file.
-    pub fn new(operator: &'a Operator, compiler: &'a Compiler, brokers: Brokers) -> Self {
-        Self { operator, compiler, brokers, tenants: BTreeMap::new() }
+    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
+        Self { operator, compiler, brokers, tenants: Mutex::default() }
     }
 
-    /// The handler, compiled.
+    /// For another reading.
+    pub(super) fn of(&self, operator: &Arc<Operator>) -> Self {
+        Self::new(operator.clone(), self.compiler.clone(), self.brokers)
+    }
+
+    /// The handler, compiled and tried; `probation` watches its first records.
     ///
     /// # Errors
-    /// Where its component cannot be read, or not be compiled.
-    pub fn handler(&mut self, found: &deploy::Handler) -> anyhow::Result<Arc<Handler>> {
+    /// What is wrong with it, or what the host lacks to find out.
+    pub(super) fn handler(
+        &self,
+        found: &deploy::Handler,
+        trial: &Trial,
+        probation: Option<Probation>,
+    ) -> Result<Arc<Handler>, NotLoaded> {
         let files = found.middleware.iter().chain([&found.component]);
-        let chain = files.map(|file| self.link(file)).collect::<anyhow::Result<_>>()?;
+        let chain = files.map(|file| self.link(file)).collect::<Result<_, _>>()?;
         let (tenant, log) = self.tenant(&found.tenant);
+        let callable = Arc::new(Callable {
+            tenant: tenant.name.clone(),
+            handler: found.name.clone(),
+            chain,
+            max_next_calls: found.max_next_calls,
+            env: found.env.clone(),
+            log,
+            reuse: Reuse::default(),
+        });
+        trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
+            fault: found.component.refused(&error.to_string()),
+            again: !error.is_fault_of_component(),
+        })?;
         Ok(Arc::new(Handler {
-            callable: Arc::new(Callable {
-                tenant: tenant.name.clone(),
-                handler: found.name.clone(),
-                chain,
-                max_next_calls: found.max_next_calls,
-                env: found.env.clone(),
-                log,
-                reuse: Reuse::default(),
-            }),
+            callable,
             tenant,
             name: found.name.clone(),
+            version: found.version.clone(),
             group_id: found.group.to_string(),
             routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
+            probation,
         }))
     }
 
-    fn link(&self, file: &deploy::ComponentFile) -> anyhow::Result<Link> {
-        Ok(Link { name: file.name().clone(), artifact: Arc::new(self.compiler.load(&file.read()?)?) })
+    /// One component of the handler, compiled.
+    fn link(&self, component: &ComponentFile) -> Result<Link, NotLoaded> {
+        let refused = |reason: String, again| NotLoaded { fault: component.refused(&reason), again };
+        // Whatever lies there now is found by the watch.
+        let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
+        let loaded = self.compiler.load(&bytes);
+        let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
+        Ok(Link { name: component.name().clone(), artifact: Arc::new(artifact) })
     }
 
-    fn tenant(&mut self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
-        let (operator, brokers) = (self.operator, self.brokers);
-        self.tenants
+    fn tenant(&self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(operator, tenant, brokers)), Arc::new(log))
+                (Arc::new(resolved(&self.operator, tenant, self.brokers)), Arc::new(log))
             })
             .clone()
     }

@@ -12,6 +12,7 @@ use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
+use super::probation::Probation;
 use super::quota::Quota;
 use crate::broker::ClientSettings;
 use crate::consume::Bounds;
@@ -57,12 +58,16 @@ pub struct Handler {
     pub tenant: Arc<Tenant>,
     /// Its name.
     pub name: Arc<str>,
+    /// `sha256:` and 64 hexadecimal digits over all that makes it what it is: components and manifest.
+    pub version: Arc<str>,
     /// The consumer group that its offsets are kept in.
     pub group_id: String,
     /// Its component, ready to be called.
     pub callable: Arc<Callable>,
     /// Its routes, and the topics each gets.
     pub routes: Vec<(TopicSelector, Arc<Route>)>,
+    /// The watch over its first records, where it may be rolled back.
+    pub probation: Option<Probation>,
 }
 
 impl fmt::Display for Handler {
@@ -80,18 +85,21 @@ pub struct Bound {
     pub route: Arc<Route>,
     pub(super) limits: CallLimits,
     // Calls at once: this route's, and its tenant's.
-    pub(super) route_slots: Semaphore,
+    pub(super) route_slots: Arc<Semaphore>,
     pub(super) quota: Arc<Quota>,
 }
 
 impl Bound {
-    fn new(handler: &Arc<Handler>, route: &Arc<Route>, quota: &Arc<Quota>) -> Self {
+    fn new(handler: &Arc<Handler>, route: &Arc<Route>, quota: &Arc<Quota>, before: Option<&Arc<Self>>) -> Self {
+        // The calls in flight of the version before count as well, so that a swap does not double the bound.
+        let same = before.filter(|before| before.route.max_in_flight == route.max_in_flight);
         let limits = CallLimits { deadline: route.deadline, ..handler.tenant.call };
         Self {
             handler: handler.clone(),
             route: route.clone(),
             limits,
-            route_slots: Semaphore::new(route.max_in_flight),
+            route_slots: same
+                .map_or_else(|| Arc::new(Semaphore::new(route.max_in_flight)), |before| before.route_slots.clone()),
             quota: quota.clone(),
         }
     }
@@ -111,6 +119,10 @@ impl Routes {
         self.0.load().get(topic).cloned()
     }
 
+    pub(super) fn table(&self) -> Arc<RouteTable> {
+        self.0.load_full()
+    }
+
     pub(super) fn replace(&self, table: RouteTable) {
         self.0.store(Arc::new(table));
     }
@@ -126,15 +138,18 @@ pub(super) struct RouteTable {
 }
 
 impl RouteTable {
+    /// The table of these handlers; `before` is the one whose place it takes.
     pub(super) fn new<'a>(
         handlers: impl Iterator<Item = &'a Arc<Handler>>,
         never: &Arc<HashSet<Arc<str>>>,
         quota: &Arc<Quota>,
+        before: Option<&Self>,
     ) -> Self {
         let mut table = Self { topics: HashMap::new(), patterns: Vec::new(), never: never.clone() };
         for handler in handlers {
             for (selector, route) in &handler.routes {
-                let bound = Arc::new(Bound::new(handler, route, quota));
+                let known = before.and_then(|before| before.known(selector));
+                let bound = Arc::new(Bound::new(handler, route, quota, known));
                 match selector {
                     TopicSelector::Topic(topic) => {
                         table.topics.insert(topic.clone(), bound);
@@ -144,6 +159,17 @@ impl RouteTable {
             }
         }
         table
+    }
+
+    /// The route with these same topics.
+    fn known(&self, selector: &TopicSelector) -> Option<&Arc<Bound>> {
+        match selector {
+            TopicSelector::Topic(topic) => self.topics.get(topic),
+            TopicSelector::Pattern { .. } => {
+                let same = |(known, _): &&(TopicSelector, _)| known.to_string() == selector.to_string();
+                self.patterns.iter().find(same).map(|(_, bound)| bound)
+            }
+        }
     }
 
     /// The route of a topic: one that names it, else the first pattern that matches it.

@@ -1,5 +1,6 @@
 //! The way of one record.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     let settlement = &*job.settlement;
     let (record, place) = held.split(&job.partition);
     // Without a route its handler is gone: later records wait too, uncommitted.
-    let Some(bound) = job.routes.get(&record.coordinate.topic) else { return };
+    let Some(bound) = job.routes.get(&record.coordinate.topic) else { return place.put_down() };
     let mut unit = RecordUnit {
         record,
         place,
@@ -55,7 +56,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         }
     }
 
-    let (mut pause, mut patience) = (FIRST_PAUSE, Duration::ZERO);
+    let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
     let mut attempts = Attempts::default();
     loop {
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
@@ -73,13 +74,17 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(response) => check(&response).map(|steering| (response, steering)),
         };
         unit.attempts += 1;
+        if let Some(probation) = unit.bound.handler.probation.as_ref().filter(|_| is_first_call) {
+            probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
+        }
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
-                let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return };
+                let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return unit.place.put_down() };
+                is_first_call = !Arc::ptr_eq(&unit.bound.handler, &bound.handler);
                 unit.bound = bound;
             }
             end => return settle(settlement, unit, end, outcome).await,

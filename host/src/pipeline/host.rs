@@ -1,26 +1,23 @@
-//! A running host: its workers, its clients, its groups; how it is started and how it drains.
+//! A running host: its workers, its tenants' clients; how they follow the handlers that are wanted, and how it drains.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use callgate_core::dead_letter::{DeadLetterPolicy, dead_letter_topic};
-use callgate_core::order::{LaneId, Ordering};
 use tokio::sync::{Semaphore, watch};
 
-use super::bound::{Handler, RouteTable, Routes, never_matched};
-use super::jobs::{Job, Jobs};
+use super::bound::Handler;
+use super::clients::{Clients, Surroundings, tell_refused};
+use super::jobs::Jobs;
 use super::observe::Observer;
-use super::quota::Quota;
-use super::unit::Settlement;
 use super::worker::{self, Worker};
-use crate::broker::{TopicPartition, Wake};
-use crate::consume::{Bounds, FirstStart, Group, GroupSettings, GroupStatus, Intake, Partition, Poller};
+use crate::consume::{FirstStart, GroupStatus, Pollers};
 use crate::invoke::{self, Invoker, Watchdog};
+use crate::settle::Guarantee;
 
-/// How long what was sent may take to be acknowledged while the host stops.
-const LAST_FLUSH: Duration = Duration::from_secs(2);
+/// Between attempts to make clients that the Kafka client has refused.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the whole host is set to.
 #[derive(Clone, Debug)]
@@ -37,38 +34,32 @@ pub struct HostSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
-}
-
-/// A group that was joined, and what its handlers are now.
-struct JoinedGroup {
-    status: Arc<GroupStatus>,
-    routes: Arc<Routes>,
-    handlers: Mutex<Vec<Arc<Handler>>>,
-    never: Arc<HashSet<Arc<str>>>,
-    quota: Arc<Quota>,
+    /// How sure it is that nothing is repeated.
+    pub guarantee: Guarantee,
 }
 
 /// See the module.
 pub struct Host {
-    pollers: Vec<Poller>,
+    settings: HostSettings,
+    jobs: Arc<Jobs>,
     workers: Vec<JoinHandle<()>>,
     stop_workers: watch::Sender<bool>,
-    settlements: Vec<Arc<Settlement>>,
-    groups: Vec<JoinedGroup>,
+    pollers: Pollers,
+    tenants: BTreeMap<Arc<str>, Clients>,
+    // Client sets that are being given up.
+    leaving: Vec<(Arc<str>, Clients)>,
+    // What is wanted, and cannot be yet.
+    unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
     // Ends guests that run for too long, until the last worker has gone.
-    _watchdog: Watchdog,
+    watchdog: Watchdog,
 }
 
 impl Host {
-    /// Starts workers and clients and joins the groups of these handlers. Records flow from here on.
+    /// Starts the workers. Records flow once there are handlers, see [`follow`](Self::follow).
     ///
     /// # Errors
-    /// A sentence: what the machine or the Kafka client refuses.
-    pub fn start(
-        settings: &HostSettings,
-        handlers: &[Arc<Handler>],
-        observer: Arc<dyn Observer>,
-    ) -> anyhow::Result<Self> {
+    /// A sentence: what the machine refuses.
+    pub fn start(settings: HostSettings, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
         let watchdog = Watchdog::start()?;
         let jobs = Arc::new(Jobs::default());
         let shared =
@@ -81,117 +72,103 @@ impl Host {
                 Ok(Worker::start(index, invoker, slots, shared.clone(), stop.clone()))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
-
-        let mut host = Self {
-            pollers: Vec::new(),
+        Ok(Self {
+            pollers: Pollers::new(settings.pollers),
+            settings,
+            jobs,
             workers,
             stop_workers,
-            settlements: Vec::new(),
-            groups: Vec::new(),
-            _watchdog: watchdog,
-        };
-        host.join_groups(settings, handlers, &jobs)?;
-        Ok(host)
+            tenants: BTreeMap::new(),
+            leaving: Vec::new(),
+            unfinished: None,
+            watchdog,
+        })
     }
 
-    fn join_groups(
-        &mut self,
-        settings: &HostSettings,
-        handlers: &[Arc<Handler>],
-        jobs: &Arc<Jobs>,
-    ) -> anyhow::Result<()> {
-        let mut tenants: BTreeMap<Arc<str>, Vec<Arc<Handler>>> = BTreeMap::new();
+    /// What the workers' guests run in.
+    pub(super) fn sandbox(&self) -> (invoke::Settings, Watchdog) {
+        (self.settings.invoke.clone(), self.watchdog.clone())
+    }
+
+    /// Makes what runs equal to these handlers. A version that takes another's place does so between two calls, and
+    /// its group notices nothing; topics that come or go cost their group one cooperative rebalance; a tenant whose
+    /// clients must be others gets them; all else is not touched. What cannot be done yet is done by
+    /// [`go_on`](Self::go_on).
+    pub fn follow(&mut self, handlers: &[Arc<Handler>]) {
+        let mut wanted: BTreeMap<Arc<str>, Vec<Arc<Handler>>> = BTreeMap::new();
         for handler in handlers {
-            tenants.entry(handler.tenant.name.clone()).or_default().push(handler.clone());
+            wanted.entry(handler.tenant.name.clone()).or_default().push(handler.clone());
         }
-        let mut polled: Vec<(Arc<Wake>, Vec<Group>)> = Vec::new();
-        let mut joined = 0;
-        for handlers in tenants.values() {
-            let tenant = &handlers[0].tenant;
-            let refused = |error| anyhow::anyhow!("the Kafka client of tenant {} cannot be made: {error}", tenant.name);
-            let settlement = Arc::new(Settlement::new(&tenant.client).map_err(refused)?);
-            self.settlements.push(settlement.clone());
-            let quota = Arc::new(Quota::new(tenant.max_in_flight, tenant.share));
-            let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
-            for handler in handlers {
-                groups.entry(&handler.group_id).or_default().push(handler);
+        let unsuited = |(name, clients): (&Arc<str>, &Clients)| {
+            (!wanted.get(name).is_some_and(|handlers| clients.suit(&handlers[0].tenant))).then(|| name.clone())
+        };
+        for name in self.tenants.iter().filter_map(unsuited).collect::<Vec<_>>() {
+            if let Some(mut clients) = self.tenants.remove(&name) {
+                clients.leave();
+                self.leaving.push((name, clients));
             }
-            let never = never_matched(handlers.iter());
-            let bounds = shared_among(tenant.bounds, groups.len());
-            for (group_id, handlers) in &groups {
-                let table = RouteTable::new(handlers.iter().copied(), &never, &quota);
-                let (topics, has_patterns) = (table.named().cloned().collect(), table.has_patterns());
-                let routes = Arc::new(Routes::new(table));
-                let intake = Arc::new(GroupIntake {
-                    group_id: (*group_id).to_owned(),
-                    create_dead_letter_topic: tenant.create_dead_letter_topic,
-                    dead_letter: tenant.dead_letter.clone(),
-                    routes: routes.clone(),
-                    jobs: jobs.clone(),
-                    settlement: Arc::new(settlement.of_group(group_id)),
-                    quota: quota.clone(),
-                });
-                if polled.len() <= joined % settings.pollers.max(1) {
-                    polled.push((Arc::default(), Vec::new()));
+        }
+        let mut complete = true;
+        for (name, handlers) in wanted {
+            complete &= self.follow_tenant(&name, &handlers);
+        }
+        self.unfinished = (!complete).then(|| (handlers.to_vec(), Instant::now()));
+    }
+
+    fn follow_tenant(&mut self, name: &Arc<str>, handlers: &[Arc<Handler>]) -> bool {
+        if self.leaving.iter().any(|(leaving, _)| leaving == name) {
+            return false;
+        }
+        if !self.tenants.contains_key(name) {
+            match Clients::new(&handlers[0].tenant, &self.settings.guarantee) {
+                Ok(clients) => {
+                    self.tenants.insert(name.clone(), clients);
                 }
-                let index = joined % polled.len();
-                let (wake, list) = &mut polled[index];
-                let group = Group::new(
-                    GroupSettings {
-                        client: tenant.client.clone(),
-                        group_id: (*group_id).to_owned(),
-                        instance_id: settings.instance_id.clone(),
-                        first_start: settings.first_start,
-                        topics,
-                        has_patterns,
-                        bounds,
-                    },
-                    intake,
-                    wake.clone(),
-                )
-                .map_err(refused)?;
-                self.groups.push(JoinedGroup {
-                    status: group.status(),
-                    routes,
-                    handlers: Mutex::new(handlers.iter().map(|handler| (*handler).clone()).collect()),
-                    never: never.clone(),
-                    quota: quota.clone(),
-                });
-                list.push(group);
-                joined += 1;
+                Err(error) => {
+                    tell_refused(&handlers[0].tenant, &error);
+                    return false;
+                }
             }
         }
-        self.pollers = polled.into_iter().map(|(wake, groups)| Poller::start(groups, wake)).collect();
-        Ok(())
+        let Some(clients) = self.tenants.get_mut(name) else { return false };
+        let mut around = Surroundings { settings: &self.settings, jobs: &self.jobs, pollers: &mut self.pollers };
+        clients.follow(handlers, &mut around)
     }
 
-    /// The groups that were joined, as an operator may see them.
+    /// Goes on with what could not be done at once. To be called now and then.
+    pub fn go_on(&mut self) {
+        let mut left = false;
+        for index in (0..self.leaving.len()).rev() {
+            let clients = &mut self.leaving[index].1;
+            clients.forget_left();
+            if clients.have_left() {
+                self.leaving.swap_remove(index).1.close();
+                left = true;
+            }
+        }
+        for clients in self.tenants.values_mut() {
+            left |= clients.forget_left();
+        }
+        if let Some((handlers, _)) = self.unfinished.take_if(|(_, since)| left || since.elapsed() > REFUSED_PAUSE) {
+            self.follow(&handlers);
+        }
+    }
+
+    /// The groups that run, as an operator may see them.
     pub fn groups(&self) -> Vec<Arc<GroupStatus>> {
-        self.groups.iter().map(|group| group.status.clone()).collect()
+        self.tenants.values().flat_map(Clients::groups).cloned().collect()
     }
 
-    /// Puts a new version in the place of a handler with the same routes. Calls in flight end on the version that they
-    /// began with; the next one is on this.
-    pub fn replace(&self, version: &Arc<Handler>) {
-        for group in self.groups.iter().filter(|group| group.status.group_id == version.group_id) {
-            let mut handlers = group.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-            for handler in handlers.iter_mut().filter(|handler| handler.name == version.name) {
-                *handler = version.clone();
-            }
-            group.routes.replace(RouteTable::new(handlers.iter(), &group.never, &group.quota));
-        }
+    /// Takes partitions up again that were stopped for good: the operator says that what was wrong is mended.
+    pub fn resume(&self) {
+        self.tenants.values().for_each(Clients::resume);
     }
 
     /// Takes in nothing more, lets what is being worked on end, commits, leaves the groups. Waits for all of that; each
     /// part has a bound, so a broker that is down does not hold the process.
     pub fn drain(self) {
-        self.pollers.iter().for_each(Poller::stop);
-        self.pollers.into_iter().for_each(Poller::join);
-        for settlement in &self.settlements {
-            if !settlement.flush(LAST_FLUSH) {
-                tracing::warn!(target: "callgate::pipeline", code = "run.left-without-answer", "some records that were sent were not acknowledged in time; theirs come again");
-            }
-        }
+        self.pollers.drain();
+        self.tenants.values().chain(self.leaving.iter().map(|(_, clients)| clients)).for_each(Clients::flush);
         // Workers may be gone already if their runtime failed.
         let _ = self.stop_workers.send(true);
         for worker in self.workers {
@@ -200,54 +177,4 @@ impl Host {
             }
         }
     }
-}
-
-/// What a group's records meet first.
-struct GroupIntake {
-    group_id: String,
-    create_dead_letter_topic: bool,
-    dead_letter: DeadLetterPolicy,
-    routes: Arc<Routes>,
-    jobs: Arc<Jobs>,
-    settlement: Arc<Settlement>,
-    quota: Arc<Quota>,
-}
-
-impl Intake for GroupIntake {
-    fn ordering(&self, topic: &str) -> Ordering {
-        self.routes.get(topic).map(|bound| bound.route.ordering).unwrap_or_default()
-    }
-
-    fn routes(&self, topic: &str) -> bool {
-        self.routes.get(topic).is_some()
-    }
-
-    fn opened(&self, at: &TopicPartition, partitions: i32) {
-        let topic = dead_letter_topic(&at.topic, &self.dead_letter);
-        let directory = self.settlement.directory();
-        let there = if self.create_dead_letter_topic {
-            directory.ensure_dead_letters(&topic, &at.topic, partitions)
-        } else {
-            directory.is_there(&topic).map(|()| false)
-        };
-        match there {
-            Ok(true) => tracing::info!(target: "callgate::pipeline", %topic, partitions, "made the dead-letter topic"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(
-                target: "callgate::pipeline", code = "run.dead-letter-topic-missing", group = self.group_id, %topic, error,
-                "the dead-letter topic is not there, and is not made; the first dead letter will stop its partition"
-            ),
-        }
-    }
-
-    fn start(&self, partition: Arc<Partition>, lane: LaneId) {
-        let share = self.quota.share();
-        let (routes, settlement) = (self.routes.clone(), self.settlement.clone());
-        self.jobs.push(share, Job { share, partition, lane, routes, settlement });
-    }
-}
-
-fn shared_among(bounds: Bounds, groups: usize) -> Bounds {
-    let groups = groups.max(1);
-    Bounds { records: (bounds.records / groups).max(1), bytes: (bounds.bytes / groups).max(1) }
 }

@@ -11,13 +11,13 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
-use crate::consume::GroupStatus;
+use crate::pipeline::Overview;
 
 /// What the endpoint tells.
 #[derive(Clone)]
 pub struct Told {
-    /// The groups that were joined.
-    pub groups: Arc<[Arc<GroupStatus>]>,
+    /// What runs.
+    pub overview: Arc<Overview>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -47,11 +47,15 @@ pub async fn serve(listener: TcpListener, told: Told) -> std::io::Result<()> {
     axum::serve(listener, routes).await
 }
 
-/// 200 once every group is joined and every assigned partition is polled. The body names what is not, and each stopped
-/// partition.
+/// 200 once each handler is loaded or refused, every group is joined and every assigned partition is polled. The body
+/// names what is not, each stopped partition, and each version that was refused.
 async fn readyz(State(told): State<Told>) -> Response {
-    let (mut ready, mut lines) = (true, String::new());
-    for group in told.groups.iter() {
+    let overview = &told.overview;
+    let (mut ready, mut lines) = (overview.is_decided(), String::new());
+    if !ready {
+        lines += "handlers are being loaded\n";
+    }
+    for group in overview.groups().iter() {
         let now = group.snapshot();
         let state = match (now.joined, now.opening) {
             (true, 0) => format!("joined, {} partitions", now.assigned),
@@ -64,11 +68,20 @@ async fn readyz(State(told): State<Told>) -> Response {
             lines += &format!("{}: {partition} is stopped: {reason}\n", group.group_id);
         }
     }
+    for handler in overview.handlers().iter() {
+        if let Some(refused) = &handler.refused {
+            let goes_on = if handler.running.is_some() { "; the version before goes on" } else { "" };
+            lines += &format!("{}: refused{goes_on}: [{}]\n", handler.name, refused.code);
+        }
+    }
+    if let Some(alert) = overview.directory_alert() {
+        lines += &format!("deploy directory: {alert}\n");
+    }
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines).into_response()
 }
 
 async fn metrics(State(told): State<Told>) -> Response {
-    match told.metrics.page(&told.groups) {
+    match told.metrics.page(&told.overview) {
         Ok(page) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], page).into_response()

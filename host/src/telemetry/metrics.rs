@@ -13,9 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::consume::GroupStatus;
-use crate::pipeline::{Bound, Ended, Observer};
-use crate::settle::End;
+use crate::pipeline::{Bound, Ended, Observer, Overview};
+use crate::settle::{End, TransactionEnd};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandlerLabels {
@@ -43,6 +42,32 @@ struct GroupLabels {
     group: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransactionLabels {
+    group: String,
+    end: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    tenant: String,
+    handler: String,
+    version: String,
+    digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    tenant: String,
+    handler: String,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
 /// The host's metrics: an [`Observer`] of the pipeline, and a page for Prometheus.
@@ -58,6 +83,11 @@ pub struct Metrics {
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
+    transactions: Family<TransactionLabels, Counter>,
+    versions: Family<VersionLabels, Gauge>,
+    refused: Family<RefusedLabels, Gauge>,
+    deployments: Family<OutcomeLabels, Counter>,
+    directory_alert: Gauge,
     // By tenant and handler, so that a record needs no label to be built.
     handlers: RwLock<ByHandler>,
 }
@@ -112,6 +142,27 @@ impl Default for Metrics {
         let (rebalances, failed_commits) = (Family::default(), Family::default());
         registry.register("rebalances", "Rebalances since the start", rebalances.clone());
         registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
+        let transactions = Family::default();
+        registry.register("transactions", "Transactions that have ended, by how", transactions.clone());
+        let (versions, refused, deployments) = (Family::default(), Family::default(), Family::default());
+        let directory_alert = Gauge::default();
+        registry.register("handler_version", "The version of each handler that runs", versions.clone());
+        registry.register(
+            "handler_refused",
+            "Handlers whose files in the deploy directory do not run, by the code of what is wrong; /readyz and the log \
+             say more",
+            refused.clone(),
+        );
+        registry.register(
+            "deployments",
+            "Versions that began to run, were refused or rolled back",
+            deployments.clone(),
+        );
+        registry.register(
+            "deploy_directory_alert",
+            "1 while the deploy directory has vanished, or has lost so many handlers that nobody can mean it",
+            directory_alert.clone(),
+        );
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -123,6 +174,11 @@ impl Default for Metrics {
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
             rebalances,
             failed_commits,
+            transactions,
+            versions,
+            refused,
+            deployments,
+            directory_alert,
             registry,
             calls,
             call_seconds,
@@ -135,12 +191,24 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The page, with the groups as they are now.
+    /// The page, with what runs as it is now.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
-    pub fn page(&self, groups: &[Arc<GroupStatus>]) -> Result<String, fmt::Error> {
-        for group in groups {
+    pub fn page(&self, overview: &Overview) -> Result<String, fmt::Error> {
+        self.take_groups(overview);
+        self.take_versions(overview);
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+
+    fn take_groups(&self, overview: &Overview) {
+        // Of a group that is gone, only what it has counted stays.
+        for gauges in [&self.assigned, &self.stopped, &self.held] {
+            gauges.clear();
+        }
+        for group in overview.groups().iter() {
             let labels = GroupLabels { group: group.group_id.clone() };
             let now = group.snapshot();
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -150,9 +218,29 @@ impl Metrics {
             self.rebalances.get_or_create(&labels).inner().store(now.rebalances, Ordering::Relaxed);
             self.failed_commits.get_or_create(&labels).inner().store(now.failed_commits, Ordering::Relaxed);
         }
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, &self.registry)?;
-        Ok(page)
+    }
+
+    fn take_versions(&self, overview: &Overview) {
+        self.versions.clear();
+        self.refused.clear();
+        for status in overview.handlers().iter() {
+            let (tenant, handler) = (status.name.tenant.to_string(), status.name.handler.to_string());
+            if let Some((version, digest)) = &status.running {
+                let (version, digest) = (version.to_string(), digest.to_string());
+                let labels = VersionLabels { tenant: tenant.clone(), handler: handler.clone(), version, digest };
+                self.versions.get_or_create(&labels).set(1);
+            }
+            if let Some(refused) = &status.refused {
+                self.refused.get_or_create(&RefusedLabels { tenant, handler, code: refused.code }).set(1);
+            }
+        }
+        for (outcome, count) in
+            [("deployed", &overview.deployed), ("refused", &overview.refused), ("rolled-back", &overview.rolled_back)]
+        {
+            let counter = self.deployments.get_or_create(&OutcomeLabels { outcome });
+            counter.inner().store(count.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.directory_alert.set(i64::from(overview.directory_alert().is_some()));
     }
 
     fn handler(&self, bound: &Bound) -> Arc<HandlerMetrics> {
@@ -212,5 +300,14 @@ impl Observer for Metrics {
             End::Done => known.done.inc(),
             End::DeadLettered { reason, .. } => self.end(&known.labels, "dead-letter", reason.as_str()).inc(),
         };
+    }
+
+    fn transaction_ended(&self, group_id: &str, end: TransactionEnd) {
+        let end = match end {
+            TransactionEnd::Committed => "committed",
+            TransactionEnd::Aborted => "aborted",
+            TransactionEnd::InDoubt => "in-doubt",
+        };
+        self.transactions.get_or_create(&TransactionLabels { group: group_id.to_owned(), end }).inc();
     }
 }

@@ -1,14 +1,13 @@
 //! What a person reads: the address, the routes, and a line for each record.
 
 use std::io::{IsTerminal, Write, stdout};
-use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::dead_letter::dead_letter_topic;
 use callgate_core::route::TopicSelector;
 
 use crate::pipeline::{Bound, Ended, Handler, Observer};
-use crate::settle::End;
+use crate::settle::{End, TransactionEnd};
 
 /// Prints on stdout; in colour on a terminal.
 pub(super) struct Lines {
@@ -22,15 +21,17 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// The first lines: where the broker is, and which topic goes to which handler.
-    pub(super) fn welcome(&self, bootstrap: &str, handlers: &[Arc<Handler>]) {
+    /// The first line: where the broker is.
+    pub(super) fn welcome(&self, bootstrap: &str) {
         self.say(&format!("bootstrap {bootstrap}"));
-        for handler in handlers {
-            for (selector, route) in &handler.routes {
-                self.say(&format!("{selector} → {} → {handler}", route.operation));
-                if let TopicSelector::Topic(topic) = selector {
-                    self.say(&format!("try: callgate call {topic} --bootstrap {bootstrap} --data TEXT"));
-                }
+    }
+
+    /// A version runs: which topic goes to it.
+    pub(super) fn runs(&self, bootstrap: &str, handler: &Handler) {
+        for (selector, route) in &handler.routes {
+            self.say(&format!("{selector} → {} → {handler} {}", route.operation, handler.version));
+            if let TopicSelector::Topic(topic) = selector {
+                self.say(&format!("try: callgate call {topic} --bootstrap {bootstrap} --data TEXT"));
             }
         }
     }
@@ -52,6 +53,9 @@ const RED: u8 = 31;
 
 impl Observer for Lines {
     fn called(&self, _: &Bound, _: Result<u16, &'static str>, _: Duration) {}
+
+    // The embedded broker's transactions are none.
+    fn transaction_ended(&self, _: &str, _: TransactionEnd) {}
 
     fn ended(&self, ended: &Ended<'_>) {
         let at = &ended.record.coordinate;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::active::{Active, stop_recreated};
 use super::super::opening::{Opened, Opening};
 use super::super::partition::{Beginning, Partition};
-use super::{Group, divided};
+use super::Group;
 use crate::broker::{Assigned, GroupEvent, TopicPartition};
 
 /// How long work on a revoked partition may go on before it is fenced; a hand-over is to take at most 5 s.
@@ -15,12 +15,20 @@ const DRAIN: Duration = Duration::from_millis(4500);
 /// How long the commit of a revoked partition may take.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 
+/// What waits for its turn.
+pub(super) enum Pending {
+    /// A rebalance.
+    Event(GroupEvent),
+    /// Partitions to be given up and taken up again by this same member; the group hears nothing of it.
+    Reopen(Vec<TopicPartition>),
+}
+
 /// The one that is being answered.
 pub(super) enum Rebalance {
     /// Partitions come: their offsets are being asked for.
     Coming(Opening),
     /// Partitions go: their work ends, and then its commit.
-    Going { partitions: Vec<TopicPartition>, until: Instant, committing: bool },
+    Going { partitions: Vec<TopicPartition>, until: Instant, committing: bool, reopen: bool },
 }
 
 impl Group {
@@ -29,7 +37,9 @@ impl Group {
             match &self.rebalance {
                 Some(Rebalance::Coming(opening)) => {
                     // What was lost before it was taken up need not be asked about any longer.
-                    let lost = self.pending.iter().any(|event| matches!(event, GroupEvent::Revoked { lost: true, .. }));
+                    let is_lost =
+                        |pending: &Pending| matches!(pending, Pending::Event(GroupEvent::Revoked { lost: true, .. }));
+                    let lost = self.pending.iter().any(is_lost);
                     match opening.poll() {
                         Some(opened) => self.take_up(opened),
                         None if lost => self.take_up(Vec::new()),
@@ -42,9 +52,20 @@ impl Group {
                     }
                 }
                 None => match self.pending.pop_front() {
-                    Some(GroupEvent::Assigned(partitions)) => self.begin_coming(partitions),
-                    Some(GroupEvent::Revoked { partitions, .. }) => self.begin_going(partitions),
-                    _ => return,
+                    Some(Pending::Event(GroupEvent::Assigned(partitions))) => {
+                        self.status.update(|status| status.rebalances += 1);
+                        self.begin_coming(partitions);
+                    }
+                    Some(Pending::Event(GroupEvent::Revoked { partitions, .. })) => {
+                        self.status.update(|status| status.rebalances += 1);
+                        self.begin_going(partitions, false);
+                    }
+                    Some(Pending::Reopen(mut partitions)) => {
+                        partitions.retain(|at| self.active.contains_key(at));
+                        self.begin_going(partitions, true);
+                    }
+                    Some(Pending::Event(_)) => {}
+                    None => return,
                 },
             }
         }
@@ -56,10 +77,7 @@ impl Group {
             target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions),
             "partitions assigned"
         );
-        self.status.update(|status| {
-            status.rebalances += 1;
-            status.opening = partitions.len();
-        });
+        self.status.update(|status| status.opening = partitions.len());
         self.rebalance = Some(Rebalance::Coming(Opening::begin(
             consumer,
             partitions,
@@ -83,14 +101,19 @@ impl Group {
             }
         };
         self.epoch += 1;
-        let bounds = divided(self.settings.bounds, self.active.len() + opened.len());
+        let bounds = self.divide_bounds(self.active.len() + opened.len());
         for (opened, feed) in opened.into_iter().zip(feeds) {
             let ordering = self.intake.ordering(&opened.at.topic);
             let partition = Arc::new(Partition::new(
                 opened.at.clone(),
                 ordering,
                 self.epoch,
-                Beginning { topic_id: opened.topic_id, position: opened.position, metadata: opened.metadata },
+                Beginning {
+                    topic_id: opened.topic_id,
+                    position: opened.position,
+                    metadata: opened.metadata,
+                    slot: self.free_slot(),
+                },
                 bounds,
                 self.wake.clone(),
             ));
@@ -103,7 +126,6 @@ impl Group {
             }
             self.active.insert(opened.at, Active::new(partition, feed));
         }
-        self.active.values().for_each(|active| active.partition.rebound(bounds));
         self.watch_consumed();
         let assigned = self.active.len();
         self.status.update(|status| {
@@ -113,18 +135,24 @@ impl Group {
         });
     }
 
+    /// The lowest number that no partition has.
+    fn free_slot(&self) -> usize {
+        let taken: BTreeSet<usize> = self.active.values().map(|active| active.partition.slot()).collect();
+        (0..).zip(&taken).find(|(free, taken)| free != *taken).map_or(taken.len(), |(free, _)| free)
+    }
+
     fn watch_consumed(&self) {
         let topics: BTreeSet<Arc<str>> = self.active.keys().map(|at| at.topic.clone()).collect();
         self.watch.consume(topics.into_iter().collect());
     }
 
-    pub(super) fn begin_going(&mut self, partitions: Vec<TopicPartition>) {
+    /// Gives partitions up; with `reopen`, to take them up again.
+    pub(super) fn begin_going(&mut self, partitions: Vec<TopicPartition>, reopen: bool) {
         if !self.stopping {
+            let what = if reopen { "partitions are taken up anew" } else { "partitions revoked" };
             tracing::info!(
-                target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions),
-                "partitions revoked"
+                target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions), "{what}"
             );
-            self.status.update(|status| status.rebalances += 1);
         }
         for at in &partitions {
             if let Some(active) = self.active.get_mut(at) {
@@ -132,12 +160,13 @@ impl Group {
                 active.partition.drain();
             }
         }
-        self.rebalance = Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false });
+        self.rebalance =
+            Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false, reopen });
     }
 
     /// Goes on giving partitions up. Returns whether that is done.
     fn go(&mut self) -> bool {
-        let Some(Rebalance::Going { partitions, until, committing }) = &mut self.rebalance else { return true };
+        let Some(Rebalance::Going { partitions, until, committing, .. }) = &mut self.rebalance else { return true };
         let now = Instant::now();
         let going: Vec<Arc<Partition>> =
             partitions.iter().filter_map(|at| Some(self.active.get(at)?.partition.clone())).collect();
@@ -161,7 +190,9 @@ impl Group {
             going.iter().for_each(|partition| partition.fence());
         }
         let waiting = matches!(self.rebalance, Some(Rebalance::Going { until, .. }) if now < until);
-        if self.commits.is_on_its_way() && waiting {
+        // A transaction that holds what the partitions' records ended with is committed by now, or is being aborted.
+        let held = going.iter().any(|partition| partition.is_held());
+        if (self.commits.is_on_its_way() || held) && waiting {
             return false;
         }
         self.give_up();
@@ -169,24 +200,20 @@ impl Group {
     }
 
     fn give_up(&mut self) {
-        let Some(Rebalance::Going { partitions, .. }) = self.rebalance.take() else { return };
+        let Some(Rebalance::Going { partitions, reopen, .. }) = self.rebalance.take() else { return };
         for at in &partitions {
             self.active.remove(at);
         }
         self.commits.abandon();
-        let bounds = divided(self.settings.bounds, self.active.len());
-        self.active.values().for_each(|active| active.partition.rebound(bounds));
+        self.divide_bounds(self.active.len());
         if self.stopping {
-            if let Some(consumer) = self.consumer.take()
-                && !consumer.close(LAST_COMMIT)
-            {
-                tracing::warn!(
-                    target: "callgate::consume", code = "run.left-without-answer", group = %self.settings.group_id,
-                    "left without an answer of the broker; its partitions move when the session times out"
-                );
+            if let Some(consumer) = self.consumer.take() {
+                self.closing = Some((consumer.close(), Instant::now() + LAST_COMMIT));
             }
         } else if let Some(Err(error)) = self.consumer.as_ref().map(|consumer| consumer.unassign(&partitions)) {
             tracing::warn!(target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error, "cannot give up partitions");
+        } else if reopen {
+            self.begin_coming(partitions);
         }
         self.watch_consumed();
         let assigned = self.active.len();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::observed::Observed;
 
 /// A file counts when it has been unchanged for so long: while it is being written, half of it is often valid.
-const SETTLED: Duration = Duration::from_secs(1);
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
 /// At the first look nothing is known of the time before. A file that is older than this by its own times counts at
 /// once, so that a start with a quiet directory is immediate.
@@ -47,26 +47,22 @@ impl Clock {
     }
 }
 
-/// A value that counts when it has been the same for long enough.
-#[derive(Debug)]
+/// A value that counts when it has been the same for long enough. At first it is the default one.
+#[derive(Debug, Default)]
 pub(super) struct Steady<T> {
     latest: T,
-    counts_at: Instant,
     counted: T,
+    counts_at: Option<Instant>,
 }
 
 impl<T: Clone + PartialEq> Steady<T> {
-    pub(super) fn new(value: T, clock: Clock) -> Self {
-        Self { latest: value.clone(), counts_at: clock.now, counted: value }
-    }
-
     /// Takes note of what was seen; returns whether what counts has changed.
     pub(super) fn see(&mut self, value: T, clock: Clock) -> bool {
         if value != self.latest {
             self.latest = value;
-            self.counts_at = clock.counts_at();
+            self.counts_at = Some(clock.counts_at());
         }
-        let changes = self.is_settling() && self.counts_at <= clock.now;
+        let changes = self.is_settling() && self.counts_at.is_some_and(|at| at <= clock.now);
         if changes {
             self.counted = self.latest.clone();
         }

@@ -19,26 +19,31 @@ use crate::config::Manifest;
 pub(super) struct Files {
     root: PathBuf,
     seen: BTreeMap<PathBuf, Seen>,
+    /// How often all of them were looked at.
+    looks: u64,
 }
 
 struct Seen {
     /// `None` where there is nothing.
     state: Option<Observed>,
     counts_at: Instant,
+    /// The last look that found it.
+    look: u64,
     /// Read once it counts, and as long as it looks the same: as a manifest, as a component.
-    text: Option<Result<Arc<str>, NotRead>>,
+    manifest: Option<Result<Text, NotRead>>,
     component: Option<Result<Examined, NotRead>>,
 }
 
-impl Seen {
-    fn new(state: Option<Observed>, counts_at: Instant) -> Self {
-        Self { state, counts_at, text: None, component: None }
-    }
+/// A manifest that was read.
+struct Text {
+    text: Arc<str>,
+    /// The components that it needs, as far as they can be in the folder.
+    components: BTreeSet<PathBuf>,
 }
 
 impl Files {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, seen: BTreeMap::new() }
+        Self { root, seen: BTreeMap::new(), looks: 0 }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -47,15 +52,13 @@ impl Files {
 
     /// Looks at all of them; returns whether any is not as it was.
     pub(super) fn observe(&mut self, entries: &[(String, DirEntry)], clock: Clock) -> bool {
+        self.looks += 1;
         let mut moved = false;
-        let mut listed = BTreeSet::new();
         for (name, entry) in entries.iter().filter(|(name, _)| handler_of(name).is_some()) {
-            let path = PathBuf::from(name);
-            moved |= self.see(&path, Some(Observed::entry(entry)), clock);
-            listed.insert(path);
+            moved |= self.see(Path::new(name), Some(Observed::entry(entry)), clock);
         }
-        let rest: Vec<PathBuf> = self.seen.keys().filter(|path| !listed.contains(*path)).cloned().collect();
-        for path in rest {
+        let not_found = self.seen.iter().filter(|(_, seen)| seen.look < self.looks);
+        for path in not_found.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
             let state = if is_listed(&path) { None } else { Observed::path(&self.root.join(&path)) };
             moved |= self.see(&path, state, clock);
         }
@@ -63,27 +66,28 @@ impl Files {
     }
 
     fn see(&mut self, path: &Path, state: Option<Observed>, clock: Clock) -> bool {
+        let look = self.looks;
+        let seen = |state, counts_at| Seen { state, counts_at, look, manifest: None, component: None };
         match self.seen.get_mut(path) {
-            Some(seen) if seen.state == state => false,
-            Some(seen) => {
-                *seen = Seen::new(state, clock.counts_at());
-                true
+            Some(known) if known.state == state => {
+                known.look = look;
+                return false;
             }
+            Some(known) => *known = seen(state, clock.counts_at()),
             None => {
                 let counts_at = clock.file_counts_at(state.as_ref());
-                self.seen.insert(path.to_owned(), Seen::new(state, counts_at));
-                true
+                self.seen.insert(path.to_owned(), seen(state, counts_at));
             }
         }
+        true
     }
 
-    /// How a file looks, and when that counts.
-    pub(super) fn state(&mut self, path: &Path, clock: Clock) -> (Option<Observed>, Instant) {
-        if !self.seen.contains_key(path) {
-            let state = if is_listed(path) { None } else { Observed::path(&self.root.join(path)) };
-            self.see(path, state, clock);
+    /// How a file looks, and when that counts; `None` for one that was never there.
+    pub(super) fn state(&mut self, path: &Path, clock: Clock) -> (Option<Observed>, Option<Instant>) {
+        if !self.seen.contains_key(path) && !is_listed(path) {
+            self.see(path, Observed::path(&self.root.join(path)), clock);
         }
-        self.seen.get(path).map_or((None, clock.now), |seen| (seen.state.clone(), seen.counts_at))
+        self.seen.get(path).map_or((None, None), |seen| (seen.state.clone(), Some(seen.counts_at)))
     }
 
     pub(super) fn is_there(&self, path: &Path) -> bool {
@@ -116,54 +120,68 @@ impl Files {
 
     /// The components that a handler's manifest names, once the manifest itself counts.
     pub(super) fn named_by(&mut self, handler: &str, clock: Clock) -> BTreeSet<PathBuf> {
-        let beside = || PathBuf::from(format!("{handler}.wasm"));
-        let manifest = PathBuf::from(format!("{handler}.toml"));
-        if self.state(&manifest, clock).1 > clock.now {
+        let path = PathBuf::from(format!("{handler}.toml"));
+        let Some(seen) = self.seen.get_mut(&path).filter(|seen| seen.counts_at <= clock.now) else {
             return BTreeSet::new();
+        };
+        let beside = PathBuf::from(format!("{handler}.wasm"));
+        if is_to_be_read(seen.manifest.as_ref()) {
+            let bytes = read(&self.root, &path, seen.state.as_ref(), MAX_MANIFEST);
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| NotRead::NotUtf8));
+            seen.manifest = Some(text.map(|text| Text::new(text, &beside)));
         }
-        self.read_text(&manifest);
-        match self.text(&manifest) {
-            Some(Ok(text)) => {
-                let named = Manifest::named_components(&text);
-                let component = named.component.map_or_else(|| Some(beside()), |name| plain(&name));
-                component.into_iter().chain(named.middleware.iter().filter_map(|name| plain(name))).collect()
+        match &seen.manifest {
+            Some(Ok(text)) => text.components.clone(),
+            _ => BTreeSet::from([beside]),
+        }
+    }
+
+    /// Reads a component, once as long as it looks the same, and as long as there is something left of the budget, from
+    /// which its bytes are taken; returns whether it is known now. What failed is tried again.
+    pub(super) fn examine(&mut self, path: &Path, verify: Verify, budget: &mut u64) -> bool {
+        let Some(seen) = self.seen.get_mut(path) else { return true };
+        if is_to_be_read(seen.component.as_ref()) {
+            if *budget == 0 {
+                return false;
             }
-            _ => BTreeSet::from([beside()]),
-        }
-    }
-
-    fn read_text(&mut self, path: &Path) {
-        let Some(seen) = self.seen.get_mut(path) else { return };
-        if !matches!(seen.text, None | Some(Err(NotRead::Failed(_)))) {
-            return;
-        }
-        let bytes = read(&self.root, path, seen.state.as_ref(), MAX_MANIFEST);
-        seen.text = Some(bytes.and_then(|bytes| Ok(String::from_utf8(bytes).map_err(|_| NotRead::NotUtf8)?.into())));
-    }
-
-    /// Reads a component, once as long as it looks the same. What failed is tried again.
-    pub(super) fn examine(&mut self, path: &Path, verify: Verify) {
-        let Some(seen) = self.seen.get_mut(path) else { return };
-        if matches!(seen.component, None | Some(Err(NotRead::Failed(_)))) {
             let bytes = read(&self.root, path, seen.state.as_ref(), MAX_COMPONENT);
+            *budget = budget.saturating_sub(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64));
             seen.component = Some(bytes.map(|bytes| Examined { digest: digest(&bytes), verdict: verify(&bytes) }));
         }
+        true
     }
 
-    /// A manifest's text, if it was read.
+    /// A manifest's text, if it was read since it looks as it does.
     pub(super) fn text(&self, path: &Path) -> Option<Result<Arc<str>, NotRead>> {
-        self.seen.get(path)?.text.clone()
+        self.seen.get(path).map_or(Some(Err(NotRead::Missing)), |seen| {
+            let text = seen.manifest.as_ref()?;
+            Some(text.as_ref().map(|text| text.text.clone()).map_err(NotRead::clone))
+        })
     }
 
-    /// What was found out of a component, if it was read.
+    /// What was found out of a component, if it was read since it looks as it does.
     pub(super) fn component(&self, path: &Path) -> Option<Result<Examined, NotRead>> {
-        self.seen.get(path)?.component.clone()
+        self.seen.get(path).map_or(Some(Err(NotRead::Missing)), |seen| seen.component.clone())
     }
 
     /// Forgets files that are not there and that nobody names.
     pub(super) fn forget_all_but(&mut self, needed: &BTreeSet<&PathBuf>) {
         self.seen.retain(|path, seen| needed.contains(path) || (seen.state.is_some() && is_listed(path)));
     }
+}
+
+impl Text {
+    fn new(text: String, beside: &Path) -> Self {
+        let named = Manifest::named_components(&text);
+        let component = named.component.map_or_else(|| Some(beside.to_owned()), |name| plain(&name));
+        let middleware = named.middleware.iter().filter_map(|name| plain(name));
+        Self { components: component.into_iter().chain(middleware).collect(), text: text.into() }
+    }
+}
+
+/// Whether a file was not read yet, or could not be, for a reason that may pass.
+fn is_to_be_read<T>(known: Option<&Result<T, NotRead>>) -> bool {
+    matches!(known, None | Some(Err(NotRead::Failed(_))))
 }
 
 /// Whether a file would be in the folder's listing. Others are looked at only where a manifest names them.

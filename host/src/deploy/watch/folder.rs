@@ -16,7 +16,7 @@ use crate::config::{Code, Fault};
 
 /// What has settled waits so long at most for the rest of its folder: files that are changed together shall count
 /// together, and one that never settles shall not hold up its neighbours.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One tenant's folder.
 pub(super) struct Folder {
@@ -44,7 +44,10 @@ struct Held {
 /// A handler as its files are now.
 struct Candidate {
     name: String,
+    /// Its manifest's path, and whether there is one.
+    manifest: PathBuf,
     has_manifest: bool,
+    /// All of its files, and the manifest that may come.
     files: BTreeMap<PathBuf, Option<Observed>>,
     /// When the last of its files counts.
     counts_at: Instant,
@@ -58,11 +61,11 @@ struct Due {
 }
 
 impl Folder {
-    pub(super) fn new(root: PathBuf, clock: Clock) -> Self {
+    pub(super) fn new(root: PathBuf) -> Self {
         Self {
             files: Files::new(root),
             held: BTreeMap::new(),
-            faults: Steady::new(Vec::new(), clock),
+            faults: Steady::default(),
             missing: BTreeSet::new(),
             gone: BTreeSet::new(),
             unsettled: false,
@@ -70,8 +73,9 @@ impl Folder {
         }
     }
 
-    /// Looks at the folder, which is there or is not; returns whether what counts has changed.
-    pub(super) fn look(&mut self, is_there: bool, clock: Clock, verify: Verify) -> bool {
+    /// Looks at the folder, which is there or is not; returns whether what counts has changed. Components are read as
+    /// long as there is something left of the budget.
+    pub(super) fn look(&mut self, is_there: bool, clock: Clock, verify: Verify, budget: &mut u64) -> bool {
         let (moved, faults) = self.observe(is_there, clock);
         let has_new_faults = self.faults.see(faults, clock);
         if !moved && !self.unsettled && !self.failed {
@@ -79,13 +83,22 @@ impl Folder {
         }
         let mut due = self.due(clock);
         if !due.changed.is_empty() {
-            due.changed.iter().flat_map(Candidate::components).for_each(|file| self.files.examine(&file, verify));
+            if !self.read(&due, verify, budget) {
+                self.unsettled = true;
+                return has_new_faults;
+            }
             // What has moved while it was read is not settled.
             if clock.waits() && self.observe(is_there, clock).0 {
                 due = self.due(clock);
             }
         }
         self.take(due) || has_new_faults
+    }
+
+    /// Reads the components of all that has changed; returns whether the budget was enough.
+    fn read(&mut self, due: &Due, verify: Verify, budget: &mut u64) -> bool {
+        let mut components = due.changed.iter().flat_map(Candidate::components);
+        components.all(|component| self.files.examine(component, verify, budget))
     }
 
     /// Looks at all files; returns whether any is not as it was, and what is wrong with the folder itself. One that
@@ -139,9 +152,8 @@ impl Folder {
         // What manifests name that count, and what others name that do not count yet.
         let (mut taken, mut claimed) = (BTreeSet::new(), BTreeSet::new());
         for name in self.files.manifests() {
-            let mut files = self.files.named_by(&name, clock);
-            files.insert(format!("{name}.toml").into());
-            let candidate = self.candidate(name, true, files, clock);
+            let components = self.files.named_by(&name, clock);
+            let candidate = self.candidate(name, true, components, clock);
             if candidate.counts_at <= clock.now {
                 taken.extend(candidate.files.keys().cloned());
             } else {
@@ -154,22 +166,19 @@ impl Folder {
             let component = PathBuf::from(format!("{name}.wasm"));
             let is_claimed = claimed.contains(&component) && !self.held.contains_key(&name);
             if !taken.contains(&component) && !is_claimed {
-                let files = BTreeSet::from([component, format!("{name}.toml").into()]);
-                candidates.push(self.candidate(name, false, files, clock));
+                candidates.push(self.candidate(name, false, BTreeSet::from([component]), clock));
             }
         }
         candidates
     }
 
-    fn candidate(&mut self, name: String, has_manifest: bool, files: BTreeSet<PathBuf>, clock: Clock) -> Candidate {
-        let mut counts_at = clock.now;
-        let observed = files.into_iter().map(|file| {
-            let (observed, at) = self.files.state(&file, clock);
-            counts_at = counts_at.max(at);
-            (file, observed)
-        });
-        let files = observed.collect();
-        Candidate { name, has_manifest, files, counts_at }
+    fn candidate(&mut self, name: String, has_manifest: bool, mut files: BTreeSet<PathBuf>, clock: Clock) -> Candidate {
+        let manifest = PathBuf::from(format!("{name}.toml"));
+        files.insert(manifest.clone());
+        let states: Vec<_> = files.into_iter().map(|file| (self.files.state(&file, clock), file)).collect();
+        let counts_at = states.iter().filter_map(|((_, at), _)| *at).max().unwrap_or(clock.now);
+        let files = states.into_iter().map(|((observed, _), file)| (file, observed)).collect();
+        Candidate { name, manifest, has_manifest, files, counts_at }
     }
 
     /// Whether a handler's component is still there, and has become another handler's. That is no loss.
@@ -209,14 +218,10 @@ impl Folder {
 
     /// What was read of a candidate's files; `None` where one has moved since.
     fn source(&self, candidate: &Candidate) -> Option<Source> {
-        let manifest = candidate.has_manifest.then(|| self.files.text(&candidate.manifest()));
-        let components = candidate.components().map(|file| Some((file.clone(), self.files.component(&file)?)));
+        let components = candidate.components().map(|file| Some((file.clone(), self.files.component(file)?)));
         Some(Source {
             name: candidate.name.clone(),
-            manifest: match manifest {
-                Some(text) => Some(text?),
-                None => None,
-            },
+            manifest: if candidate.has_manifest { Some(self.files.text(&candidate.manifest)?) } else { None },
             components: components.collect::<Option<_>>()?,
         })
     }
@@ -257,14 +262,8 @@ impl Folder {
 }
 
 impl Candidate {
-    fn manifest(&self) -> PathBuf {
-        format!("{}.toml", self.name).into()
-    }
-
-    fn components(&self) -> impl Iterator<Item = PathBuf> + use<> {
-        let manifest = self.manifest();
-        let files: Vec<_> = self.files.keys().filter(|file| **file != manifest).cloned().collect();
-        files.into_iter()
+    fn components(&self) -> impl Iterator<Item = &PathBuf> {
+        self.files.keys().filter(|file| **file != self.manifest)
     }
 }
 

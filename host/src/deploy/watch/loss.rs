@@ -76,7 +76,10 @@ fn fault(lost: &[&Name], of: usize, emptied: Option<&str>, directory: &Path) -> 
     }
     let names = names.join(", ");
     let message = match emptied {
-        Some(reason) => format!("the deploy directory {reason}, which had {of} handlers ({names})"),
+        Some(reason) => {
+            let handlers = if of == 1 { "handler" } else { "handlers" };
+            format!("the deploy directory {reason}, which had {of} {handlers} ({names})")
+        }
         None => format!("{} of {of} handlers have gone at once ({names})", lost.len()),
     };
     let hint = "they run on as they were: bring them back, or confirm with SIGHUP that they are to be deleted";

@@ -1,0 +1,248 @@
+"""Deploy by dropping a file, while the host runs and records flow."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import time
+import uuid
+
+import pytest
+from host import GUESTS, place, toml
+
+
+@pytest.fixture
+def host(new_host):
+    host = new_host()
+    host.home = host.folder / "handlers" / host.tenant
+    return host
+
+
+def write(host, name, text):
+    """A manifest, written beside and renamed."""
+    beside = host.home / f".{name}.toml"
+    beside.write_text(text)
+    beside.rename(host.home / f"{name}.toml")
+
+
+def new_version(host, name, version, component="mischief", **more):
+    """The handler `name` on its topic, whose guest sees `VERSION`."""
+    write(host, name, toml({"component": f"{component}.wasm", "routes": [{"topic": host.topic(name), **more}],
+                            "env": {"VERSION": str(version)}}))
+
+
+def other_bytes(component):
+    """The same component with a custom section more: another digest, and so another version."""
+    name, payload = b"note", uuid.uuid4().bytes
+    section = bytes([len(name)]) + name + payload
+    return component + bytes([0, len(section)]) + section
+
+
+def version_of(reply):
+    return dict(json.loads(reply.value)).get("VERSION")
+
+
+def gone(handler, host):
+    """The lines that say so. Without its manifest a component is a handler under its own name, which is another one."""
+    return re.findall(rf"a handler is gone.* handler={handler}\n", host.log())
+
+
+def metric(host, pattern):
+    return re.search(pattern, host.get("/metrics")[1])
+
+
+def test_a_component_alone_is_enough_and_the_directory_may_appear_later(host):
+    host.start()
+    assert host.get("/readyz") == (200, "")
+    topic = host.topic("coffee-rust")
+    host.kafka.create(topic)
+    host.home.mkdir(parents=True)
+    shutil.copyfile(GUESTS / "coffee-rust.wasm", host.home / "coffee-rust.wasm")
+    # An empty order is a bad one: its answer says that it was asked.
+    assert host.ask("coffee-rust").text("status-code") == "400"
+    assert metric(host, r'callgate_handler_version\{.*handler="coffee-rust".*digest="sha256:[0-9a-f]{64}"\} 1')
+
+
+def test_a_new_version_takes_the_place_without_a_rebalance(host):
+    topic = host.handler("env", "GET /env", env={"VERSION": "1"}, partitions=3)
+    host.start()
+    assert version_of(host.ask("env")) == "1"
+    before = metric(host, r"callgate_rebalances_total\{.*\} (\d+)").group(1)
+    new_version(host, "env", 2, operation="GET /env")
+    host.until(lambda: version_of(host.ask("env")) == "2", "does not take the new version")
+    assert metric(host, r"callgate_rebalances_total\{.*\} (\d+)").group(1) == before
+    assert topic in host.kafka.topics()
+
+
+def test_a_call_in_flight_ends_on_the_version_that_it_began_with(host):
+    host.handler("slow", "GET /sleep", query={"ms": "header:ms"}, deadline="20s", env={"VERSION": "1"})
+    host.start()
+    correlation = b"in-flight"
+    host.send("slow", headers=[("reply-to", host.replies.encode()), ("correlation-id", correlation), ("ms", b"4000")])
+    host.until(lambda: metric(host, r"callgate_records_held\{.*\} 1"), "does not take the record in")
+    new_version(host, "slow", 2, operation="GET /env")
+    host.until(lambda: host.log().count("a version is loaded") == 2, "does not load the new version")
+    # It slept to its end, and the one after it is on the new version.
+    assert host.reply(correlation).text("status-code") == "200"
+    assert version_of(host.ask("slow")) == "2"
+
+
+def test_a_retry_takes_the_version_that_is_current_when_its_time_comes(host):
+    host.handler("late", "GET /trap", retry={"attempts": 10, "backoff": "1s", "max_backoff": "1s"})
+    host.start()
+    correlation = b"retried"
+    host.send("late", headers=[("reply-to", host.replies.encode()), ("correlation-id", correlation)])
+    host.until(lambda: metric(host, r'callgate_calls_total\{.*outcome="trap"\} [1-9]'), "does not call")
+    new_version(host, "late", 2, operation="GET /env")
+    assert version_of(host.reply(correlation)) == "2"
+
+
+def test_a_deleted_handler_drains_and_later_records_wait(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.handler("other", "GET /env", env={"VERSION": "1"})
+    host.start()
+    assert version_of(host.ask("env")) == "1"
+    (host.home / "env.toml").unlink()
+    host.until(lambda: gone("env", host), "does not notice")
+    host.until(lambda: metric(host, r"callgate_partitions_assigned\{.*\} 1\n"), "keeps the partition")
+    waiting, correlation = host.topic("env"), b"later"
+    request = host.send("env", headers=[("reply-to", host.replies.encode()), ("correlation-id", correlation)])
+    assert version_of(host.ask("other")) == "1"
+    assert host.kafka.committed(host.group, waiting)[0] == request.offset
+    # Once it is back, the record that waited is answered.
+    new_version(host, "env", 2, operation="GET /env")
+    assert version_of(host.reply(correlation)) == "2"
+
+
+def test_the_last_handler_of_a_group_leaves_it_and_comes_back(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    assert version_of(host.ask("env")) == "1"
+    for version in range(2, 5):
+        (host.home / "env.toml").unlink()
+        host.until(lambda: len(gone("env", host)) == version - 1, "does not notice")
+        new_version(host, "env", version, operation="GET /env")
+        assert version_of(host.ask("env")) == str(version)
+
+
+@pytest.mark.parametrize("wrong", ["empty", "half", "core module", "text"])
+def test_a_bad_version_is_refused_and_the_running_one_stays(host, wrong):
+    host.handler("env", "GET /env", env={"VERSION": "1"}, component="mischief")
+    host.start()
+    good = (GUESTS / "mischief.wasm").read_bytes()
+    bad = {"empty": b"", "half": good[:len(good) // 2], "core module": b"\0asm\1\0\0\0", "text": b"hello"}[wrong]
+    (host.home / ".new").write_bytes(bad)
+    (host.home / ".new").rename(host.home / "mischief.wasm")
+    host.until(lambda: metric(host, r'callgate_handler_refused\{.*handler="env",code="deploy\.component-refused"\} 1'),
+               "does not refuse it")
+    assert "mischief.wasm" in [line for line in host.log().splitlines() if "deploy.component-refused" in line][-1]
+    assert version_of(host.ask("env")) == "1"
+    status, body = host.get("/readyz")
+    assert (status, "refused; the version before goes on" in body) == (200, True)
+    place(GUESTS / "mischief.wasm", host.home / "mischief.wasm")
+    host.until(lambda: not metric(host, r"callgate_handler_refused\{"), "does not take the good one back")
+
+
+def test_versions_swap_while_records_flow_and_none_is_lost_or_failed(host):
+    host.handler("env", "GET /env", env={"VERSION": "0"}, partitions=2)
+    host.start()
+    good, sent, count = (GUESTS / "mischief.wasm").read_bytes(), [], 0
+    for version in range(1, 7):
+        (host.home / ".new").write_bytes(other_bytes(good))
+        (host.home / ".new").rename(host.home / "mischief.wasm")
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            batch = [{"headers": [("reply-to", host.replies.encode()), ("correlation-id", str(count + n).encode())]}
+                     for n in range(20)]
+            sent += host.kafka.send_all(host.topic("env"), batch)
+            count += len(batch)
+    replies = host.kafka.log(host.replies).at_least(count)
+    assert sorted(int(reply.text("correlation-id")) for reply in replies) == list(range(count))
+    assert {reply.text("status-code") for reply in replies} == {"200"}
+    assert host.log().count("a version is loaded") >= 4
+    assert not metric(host, r'callgate_records_total\{.*end="dead-letter"')
+
+
+def test_a_version_whose_first_records_trap_is_rolled_back(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    assert version_of(host.ask("env")) == "1"
+    write(host, "env", toml({"component": "mischief.wasm", "rollback": {"traps": 3},
+                             "routes": [{"topic": host.topic("env"), "operation": "GET /trap",
+                                         "retry": {"attempts": 1}}]}))
+    host.until(lambda: host.log().count("a version is loaded") == 2, "does not load the new version")
+    for _ in range(3):
+        assert host.ask("env").text("status-code") == "502"
+    host.until(lambda: "run.rolled-back" in host.log(), "does not roll back")
+    assert version_of(host.ask("env")) == "1"
+    assert metric(host, r'callgate_handler_refused\{.*code="run.rolled-back"\} 1')
+
+
+def test_a_dead_letters_line_names_the_version(host):
+    host.handler("trap", "GET /trap", retry={"attempts": 1})
+    host.start()
+    host.dead_letter(host.send("trap"))
+    line = next(line for line in host.log().splitlines() if "dead letter" in line)
+    assert re.search(r"version=\"?sha256:[0-9a-f]{64}", line) and re.search(r"digest=\"?sha256:[0-9a-f]{64}", line)
+
+
+# SIGHUP
+
+
+def test_sighup_changes_a_tenant_and_touches_no_other(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    other = host.tenant + "-b"
+    home = host.folder / "handlers" / other
+    home.mkdir(parents=True)
+    place(GUESTS / "mischief.wasm", home / "mischief.wasm")
+    host.kafka.create(f"{other}.env")
+    (home / "env.toml").write_text(toml({"component": "mischief.wasm",
+                                         "routes": [{"topic": f"{other}.env", "operation": "GET /echo"}]}))
+    tenants = {host.tenant: {}, other: {"reply_topics": [f"{other}.*"]}}
+    host.configure(tenants=tenants)
+    host.start()
+    refused = host.kafka.send(f"{other}.env", headers=[("reply-to", host.replies.encode())])
+    assert host.dead_letter(refused).text("x-callgate-dlt-reason") == "reply-refused"
+    tenants[other] = {"reply_topics": [f"{other}.*", host.replies]}
+    host.configure(tenants=tenants, limits={"workers": 7})
+    rebalances = metric(host, r"callgate_rebalances_total\{.*\} (\d+)").group(0)
+    host.process.send_signal(signal.SIGHUP)
+    host.until(lambda: "was read again" in host.log(), "does not read the file again")
+    assert "limits.workers" in host.log() and "run.needs-restart" in host.log()
+
+    def answered():
+        correlation = uuid.uuid4().hex.encode()
+        host.kafka.send(f"{other}.env", headers=[("reply-to", host.replies.encode()), ("correlation-id", correlation)])
+        return host.reply(correlation).text("status-code") == "200"
+
+    assert answered()
+    assert version_of(host.ask("env")) == "1"
+    assert rebalances in host.get("/metrics")[1]
+
+
+def test_a_faulty_file_changes_nothing(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    host.config.write_text(host.config.read_text() + "\n[limit]\nmemory = 3\n")
+    host.process.send_signal(signal.SIGHUP)
+    host.until(lambda: "run.reload-refused" in host.log(), "does not say so")
+    assert "config.unknown-key" in host.log()
+    assert version_of(host.ask("env")) == "1"
+
+
+def test_a_directory_that_vanishes_is_an_alert_and_no_deletion(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.handler("two", "GET /env", env={"VERSION": "1"})
+    host.start()
+    away = host.folder / "away"
+    os.rename(host.folder / "handlers", away)
+    host.until(lambda: metric(host, r"callgate_deploy_directory_alert 1"), "raises no alert")
+    assert version_of(host.ask("env")) == "1"
+    os.rename(away, host.folder / "handlers")
+    host.until(lambda: metric(host, r"callgate_deploy_directory_alert 0"), "keeps the alert")
+    assert version_of(host.ask("two")) == "1"
+    os.rename(host.folder / "handlers", away)
+    host.until(lambda: metric(host, r"callgate_deploy_directory_alert 1"), "raises no alert")
+    host.process.send_signal(signal.SIGHUP)
+    host.until(lambda: not metric(host, r"callgate_handler_version\{"), "does not take the operator's word")
