@@ -46,6 +46,7 @@ class Host:
         self.configure(**sections)
 
     def configure(self, kafka=None, tenant=None, **sections):
+        self.delivery = (kafka or {}).get("delivery", "at-least-once")
         self.config = self.folder / "callgate.toml"
         self.config.write_text(toml({
             "kafka": {"bootstrap_servers": self.kafka.bootstrap, **(kafka or {})},
@@ -140,11 +141,11 @@ class Host:
     def log(self):
         return self.log_file.read_text()
 
-    def until(self, condition, complaint, pause=0.05):
-        """Waits for something of which the host gives no other sign."""
+    def until(self, condition, complaint, pause=0.05, alive=True):
+        """Waits for something of which the host gives no other sign. `alive`: it must not have ended meanwhile."""
         give_up = time.monotonic() + PATIENCE
         while not condition():
-            ended = self.process.poll()
+            ended = self.process.poll() if alive else None
             assert ended is None, f"the host ended with status {ended}:\n{self.log()[-3000:]}"
             assert time.monotonic() < give_up, f"the host {complaint}:\n{self.log()[-3000:]}"
             time.sleep(pause)

@@ -16,7 +16,7 @@ use std::{env, fs, thread};
 
 use callgate::config::Secret;
 use callgate::invoke::{
-    self, CacheSettings, Callable, CompileIn, Compiler, Invoker, Link, LogBudget, Reuse, Settings, Watchdog,
+    self, CacheSettings, Callable, CompileIn, Compiler, Invoker, Link, LogBudget, Outbound, Reuse, Settings, Watchdog,
 };
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::order::Ordering;
@@ -84,7 +84,7 @@ fn arguments() -> Result<Arguments, String> {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let cache = tempfile::tempdir()?;
     let cache = CacheSettings { folder: cache.path().join("code"), key: None };
-    let settings = Settings { slots: 128, max_memory: 4 << 30, idle_memory: 64 << 20 };
+    let settings = Settings { slots: 128, warm_memory: 1 << 30, idle_memory: 64 << 20, max_memory: 4 << 30 };
     let component = fs::read(&arguments.component).map_err(|error| format!("{}: {error}", arguments.component))?;
     let began = Instant::now();
     let artifact = Arc::new(Compiler::new(&cache, CompileIn::ThisProcess)?.load(&component)?);
@@ -98,6 +98,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         max_next_calls: 0,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("info"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
         reuse: Reuse::default(),
     });
     let watchdog = Watchdog::start()?;
@@ -211,6 +212,7 @@ fn route() -> Route {
         max_in_flight: 32,
         deadline: LIMITS.deadline,
         retry: RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) },
+        circuit_breaker: None,
         instances: Instances::Fresh,
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod endings;
+mod fetch;
 mod greed;
 mod mirror;
 mod onward;
@@ -57,6 +58,7 @@ impl Guest for Mischief {
             "/clock" => reach::clock(),
             "/filesystem" => reach::filesystem(),
             "/socket" => reach::socket(),
+            "/fetch" => fetch::fetch(&request),
             "/outbound" => reach::outbound(query.text("url").unwrap_or_default()),
 
             "/spin" => greed::spin(query.number("ms")),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::breaker::BreakerPolicy;
 use crate::order::Ordering;
 use crate::retry::RetryPolicy;
 
@@ -77,6 +78,8 @@ pub struct Route {
     pub deadline: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// When to call no more, since nearly all become dead letters.
+    pub circuit_breaker: Option<BreakerPolicy>,
     /// Which instance a call gets.
     pub instances: Instances,
 }

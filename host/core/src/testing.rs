@@ -33,6 +33,7 @@ pub(crate) fn route(text: &str) -> Route {
         max_in_flight: 1,
         deadline: Duration::from_secs(5),
         retry: RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) },
+        circuit_breaker: None,
         instances: Instances::Fresh,
     }
 }

@@ -95,7 +95,8 @@ pub(super) fn hex(digest: &[u8]) -> Arc<str> {
 }
 
 fn refused(name: &str, reason: &str, place: &Place) -> Fault {
-    let hint = "replace it by a component that exports wasi:http/incoming-handler";
+    let hint =
+        "replace it by a component that exports wasi:http/incoming-handler (WASI 0.2) or wasi:http/handler (0.3)";
     Fault::new(place, Code::ComponentRefused, format!("{name} cannot be run: {reason}"), hint)
 }
 

@@ -5,9 +5,11 @@
 //! dropped, counted, and reported now and then in one line.
 
 use std::fmt::Write as _;
-use std::mem;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
@@ -55,6 +57,22 @@ impl LogBudget {
     pub fn new(bytes_per_second: u64) -> Self {
         let bucket = Bucket { tokens: bytes_per_second, filled: Instant::now(), dropped: 0, reported: None };
         Self { rate: bytes_per_second, bucket: Mutex::new(bucket) }
+    }
+
+    /// Whether a line of so many bytes may be written: what a guest writes, or what the host has to say of what it did.
+    /// What may not is counted, and reported now and then.
+    pub(super) fn admits(&self, bytes: usize, tenant: &str, handler: &str) -> bool {
+        match self.spend(bytes as u64, Instant::now()) {
+            Verdict::Write => true,
+            Verdict::Drop => false,
+            Verdict::DropAndReport(dropped) => {
+                tracing::warn!(
+                    target: "guest", tenant, handler, dropped,
+                    "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
+                );
+                false
+            }
+        }
     }
 
     fn spend(&self, bytes: u64, now: Instant) -> Verdict {
@@ -157,16 +175,9 @@ impl Lines {
     fn log(&self, line: &[u8]) {
         let Self { tenant, handler, budget, .. } = self;
         // The line break counts as well: empty lines are no free way to fill the log.
-        match budget.spend(line.len() as u64 + 1, Instant::now()) {
-            Verdict::Write => {
-                let (component, stream, line) = (self.component.as_deref(), self.stream.name(), escape(line));
-                tracing::info!(target: "guest", %tenant, %handler, component, stream, "{line}");
-            }
-            Verdict::Drop => {}
-            Verdict::DropAndReport(dropped) => tracing::warn!(
-                target: "guest", %tenant, %handler, dropped,
-                "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
-            ),
+        if budget.admits(line.len() + 1, tenant, handler) {
+            let (component, stream, line) = (self.component.as_deref(), self.stream.name(), escape(line));
+            tracing::info!(target: "guest", %tenant, %handler, component, stream, "{line}");
         }
     }
 }
@@ -208,9 +219,25 @@ impl StdoutStream for GuestLog {
         Box::new(self.clone())
     }
 
-    /// Only WASI 0.3 and previews before 0.2 ask for this one.
+    /// WASI 0.3 asks for this one.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink())
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for GuestLog {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
+        self.0.write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::Callable;
-use super::call_p2::Instance;
+use super::instance::Instance;
 
 /// How long an instance waits for its next call.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ impl Idle {
 
     /// Keeps an instance, unless it alone has more than all may have. To be called on the worker's runtime.
     pub(super) fn keep(&self, callable: &Arc<Callable>, position: usize, mut used: Used) {
-        let guest = used.instance.store().data_mut();
+        let guest = used.instance.store.data_mut();
         guest.leave();
         let bytes = guest.memory().used();
         if bytes > self.max_bytes {

@@ -86,11 +86,11 @@ impl Memory {
     }
 
     /// The component takes part in another call, with all that it has. Whether that call may have so much.
-    pub(super) fn join(&mut self, budget: Arc<Budget>) -> bool {
+    pub(super) fn join(&mut self, budget: &Arc<Budget>) -> bool {
         self.leave();
         (self.last_growth, self.refused) = (0, false);
         let enough = budget.take(self.used);
-        self.budget = enough.then_some(budget);
+        self.budget = enough.then(|| budget.clone());
         enough
     }
 
@@ -208,8 +208,8 @@ mod tests {
         assert!(!memory.memory_growing(600, 1100, None).expect("it works"));
         memory.leave();
         assert!(Held::of(first).grow(1000));
-        assert!(!memory.join(small));
-        assert!(memory.join(large.clone()) && !memory.refused());
+        assert!(!memory.join(&small));
+        assert!(memory.join(&large) && !memory.refused());
         assert!(!Held::of(large.clone()).grow(401));
         drop(memory);
         assert!(Held::of(large).grow(1000));

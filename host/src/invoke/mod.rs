@@ -18,6 +18,7 @@ mod artifact;
 mod body;
 mod cache;
 mod call_p2;
+mod call_p3;
 mod chain;
 mod compiler;
 mod engine;
@@ -26,17 +27,21 @@ mod guest;
 mod guest_log;
 mod idle;
 mod imports;
+mod instance;
 mod invoker;
 mod load;
 mod loaded;
 mod memory;
 mod meter;
 mod next;
+mod outbound;
 mod outcome;
 mod reuse;
+mod sandbox;
 mod trial;
 mod waits;
 mod watchdog;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -45,16 +50,18 @@ use std::io;
 use std::sync::Arc;
 
 use callgate_core::failure::Failure;
+use callgate_core::limits::CallLimits;
 
 use crate::config::Secret;
 
 pub use artifact::Artifact;
 pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
-pub use exports::{NotAHandler, check};
+pub use exports::{Interface, NotAHandler, Wasi, check};
 pub use guest_log::LogBudget;
 pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
+pub use outbound::{Network, Outbound, OutboundCount, OutboundLimits};
 pub use reuse::{Attempts, Reuse};
 pub use trial::{Trial, TrialError};
 pub use waits::Waits;
@@ -66,13 +73,19 @@ const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else 
 /// What a worker's side needs to know beforehand.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Calls at once on one worker. Each reserves address space, and keeps up to 2 MiB of memory warm once used.
+    /// Instances at once on one worker. Each reserves address space.
     pub slots: u32,
+    /// Bytes of memory that those of one worker keep when they are not in use, for the next ones.
+    pub warm_memory: usize,
+    /// Bytes of memory that those of one worker have which wait to be used again.
+    pub idle_memory: usize,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
-    /// Bytes of memory that the instances which wait to be used again have together.
-    pub idle_memory: usize,
 }
+
+/// What the log is to leave out: a guest can make the implementation of its interfaces warn at will, and nothing bounds that.
+/// What comes of a guest's requests is told by this room.
+pub const LOG_DIRECTIVE: &str = "wasmtime_wasi_http=error";
 
 /// One version of a handler, ready to be called.
 #[derive(Debug)]
@@ -89,6 +102,8 @@ pub struct Callable {
     pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
+    /// Whom it may call; shared by all handlers of the tenant.
+    pub outbound: Arc<Outbound>,
     /// How it takes to having its instances reused.
     pub reuse: Reuse,
 }
@@ -97,6 +112,13 @@ impl Callable {
     /// The digest of the handler's own component, without the middleware around it.
     pub fn digest(&self) -> &Arc<str> {
         self.chain[self.chain.len() - 1].artifact.digest()
+    }
+
+    /// The most bytes that one call can make the host hold: what its guests have, and what the host keeps for each of
+    /// them, with the bodies that they pass on.
+    pub fn most_memory(&self, limits: &CallLimits) -> u64 {
+        let passed_on = limits.max_request_body * (self.chain.len() - 1);
+        (limits.max_memory + guest::Guest::most_host_memory(limits) * self.chain.len() + passed_on) as u64
     }
 }
 

@@ -45,6 +45,9 @@ pub(super) fn error(error: &wasmtime::Error, memory: &Memory, limits: &CallLimit
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return CallError::Overload(full.to_string());
     }
+    if let Some(Trap::NoAsyncResult) = error.downcast_ref() {
+        return Failure::new(Reason::NoResponse, "the handler returned without a response").into();
+    }
     let trap = Some(describe(error));
     // What a refused allocation leads to differs by language: an `unreachable`, an exception, an exit.
     if memory.refused() {

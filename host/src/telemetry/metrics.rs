@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::invoke::OutboundCount;
 use crate::pipeline::{Bound, Ended, Observer, Overview};
 use crate::settle::{End, TransactionEnd};
 
@@ -68,6 +69,12 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutboundLabels {
+    tenant: String,
+    outcome: &'static str,
+}
+
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
 /// The host's metrics: an [`Observer`] of the pipeline, and a page for Prometheus.
@@ -83,6 +90,7 @@ pub struct Metrics {
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
+    outbound: Family<OutboundLabels, Counter>,
     transactions: Family<TransactionLabels, Counter>,
     versions: Family<VersionLabels, Gauge>,
     refused: Family<RefusedLabels, Gauge>,
@@ -163,6 +171,12 @@ impl Default for Metrics {
             "1 while the deploy directory has vanished, or has lost so many handlers that nobody can mean it",
             directory_alert.clone(),
         );
+        let outbound = Family::default();
+        registry.register(
+            "outbound_requests",
+            "Outgoing requests of handlers, by the class of the status or why there was no response",
+            outbound.clone(),
+        );
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -174,6 +188,7 @@ impl Default for Metrics {
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
             rebalances,
             failed_commits,
+            outbound,
             transactions,
             versions,
             refused,
@@ -191,13 +206,14 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The page, with what runs as it is now.
+    /// The page, with what runs and the counts of outgoing requests as they are now.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
-    pub fn page(&self, overview: &Overview) -> Result<String, fmt::Error> {
+    pub fn page(&self, overview: &Overview, outbound: &[OutboundCount]) -> Result<String, fmt::Error> {
         self.take_groups(overview);
         self.take_versions(overview);
+        self.take_outbound(outbound);
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.registry)?;
         Ok(page)
@@ -217,6 +233,13 @@ impl Metrics {
             self.held.get_or_create(&labels).set(number(now.held));
             self.rebalances.get_or_create(&labels).inner().store(now.rebalances, Ordering::Relaxed);
             self.failed_commits.get_or_create(&labels).inner().store(now.failed_commits, Ordering::Relaxed);
+        }
+    }
+
+    fn take_outbound(&self, outbound: &[OutboundCount]) {
+        for OutboundCount { tenant, outcome, requests } in outbound {
+            let labels = OutboundLabels { tenant: tenant.to_string(), outcome };
+            self.outbound.get_or_create(&labels).inner().store(*requests, Ordering::Relaxed);
         }
     }
 

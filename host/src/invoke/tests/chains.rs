@@ -18,6 +18,7 @@ fn chain_of(names: &[&str], max_next_calls: u32) -> Arc<Callable> {
         artifact: match *name {
             "milk" => MILK.clone(),
             "mischief" => MISCHIEF.chain[0].artifact.clone(),
+            "mischief-p3" => MISCHIEF_P3.chain[0].artifact.clone(),
             "coffee-rust" => COFFEE.chain[0].artifact.clone(),
             name => guest(name),
         },
@@ -293,6 +294,59 @@ fn a_dropped_chain_gives_back_its_slots() {
             tokio::time::timeout(Duration::from_millis(50), call).await.expect_err("it has no end");
             let response = invoker.call(&chain, get("/next?path=/status/200"), &LIMITS).await;
             assert_eq!(response.expect("a response").status(), 200, "after {path}");
+        }
+    });
+}
+
+/// Middleware and handlers of both versions of WASI, around each other.
+const MIXED: [&[&str]; 7] = [
+    &["milk-p3", "coffee-rust-p3"],
+    &["milk-p3", "coffee-rust"],
+    &["milk", "coffee-rust-p3"],
+    &["milk", "milk-p3", "coffee-rust"],
+    &["milk-p3", "milk", "coffee-rust-p3"],
+    &["milk-p3", "milk-p3", "coffee-rust-p3"],
+    &["milk", "milk", "coffee-rust-p3"],
+];
+
+#[test]
+fn components_of_both_versions_of_wasi_wrap_each_other() {
+    on_a_worker(async {
+        for names in MIXED {
+            let (status, coffee) = answer(&chain_of(names, 1), order()).await;
+            let expected = (201, &"flat white".into(), &"steamed".into(), &"/orders/17".into());
+            assert_eq!((status, &coffee["drink"], &coffee["milk"], &coffee["ordered_at"]), expected, "{names:?}");
+            let broken = http::Request::post("http://coffee/orders/17")
+                .body(r#"{"drink":"latte","machine":"broken"}"#.into())
+                .expect("a request");
+            assert_eq!(answer(&chain_of(names, 1), broken).await.0, 503, "{names:?}");
+        }
+    });
+}
+
+#[test]
+fn a_failure_further_in_is_the_whole_call_s_in_both_versions_of_wasi() {
+    const SHORT: CallLimits = CallLimits { deadline: Duration::from_millis(200), ..LIMITS };
+    on_a_worker(async {
+        let invoker = invoker();
+        for outer in ["milk", "milk-p3"] {
+            for inner in ["mischief", "mischief-p3"] {
+                let callable = chain_of(&[outer, inner], 1);
+                for (path, limits, reason) in [
+                    ("/trap", LIMITS, Trap),
+                    ("/allocate", LIMITS, OutOfMemory),
+                    ("/exit-0", LIMITS, NoResponse),
+                    ("/spin", SHORT, Deadline),
+                    ("/sleep", SHORT, Deadline),
+                    ("/endless-body", LIMITS, ResponseTooLarge),
+                ] {
+                    let ended = invoker.call(&callable, get(path), &limits).await;
+                    let Err(CallError::Failed(failure)) = ended else { panic!("{outer} {inner} {path}: {ended:?}") };
+                    assert_eq!(failure.reason, reason, "{outer} {inner} {path}");
+                    assert!(failure.message.starts_with(&format!("{inner}.wasm: ")), "{failure}");
+                    assert_eq!(failure.component.as_ref(), Some(callable.chain[1].artifact.digest()));
+                }
+            }
         }
     });
 }

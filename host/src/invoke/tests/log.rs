@@ -50,6 +50,7 @@ fn logged(handler: &str, bytes_per_second: u64, request: http::Request<Bytes>, l
         reuse: Reuse::default(),
         env: Vec::new(),
         log: Arc::new(LogBudget::new(bytes_per_second)),
+        outbound: Arc::new(Outbound::closed()),
     });
     // Its outcome is another test's.
     let _ = on_a_worker(async { invoker().call(&callable, request, limits).await });
