@@ -20,7 +20,7 @@ use super::jobs::Job;
 use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
-use crate::invoke::CallError;
+use crate::invoke::{Attempts, CallError};
 use crate::planted;
 use crate::settle;
 
@@ -45,6 +45,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         address: None,
         attempts: 0,
         status: None,
+        component: None,
         pass: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
         memory: None,
@@ -62,6 +63,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     }
 
     let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
+    let mut attempts = Attempts::default();
     loop {
         match gate::pass(job, &mut unit).await {
             Some(other_version) => is_first_call |= other_version,
@@ -71,7 +73,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let (called, mut memory) = worker.call(&unit.bound, request, patience).await;
+        let (called, mut memory) = worker.call(&unit.bound, request, patience, &mut attempts).await;
         let outcome = match called {
             Err(CallError::Overload(reason)) => {
                 drop(memory);
@@ -185,7 +187,7 @@ async fn refuse(settlement: &Settlement, unit: RecordUnit, failure: Failure) {
 /// Makes the end that was decided.
 async fn settle(
     settlement: &Settlement,
-    unit: RecordUnit,
+    mut unit: RecordUnit,
     end: Disposition,
     outcome: Result<(Response<Bytes>, Steering), Failure>,
 ) {
@@ -210,6 +212,7 @@ async fn settle(
                 Answer::Error(status) => settle::Answer::Error(status),
             };
             let failure = outcome.map_or_else(|failure| failure, |(response, _)| disposition::failure_of(&response));
+            unit.component.clone_from(&failure.component);
             settlement.dead_letter(unit, failure, answer).await;
         }
     }

@@ -25,7 +25,7 @@ use super::mailbox::{Mail, Mailbox};
 use super::observe::Observer;
 use super::room::{Reserved, Room};
 use crate::consume::Partition;
-use crate::invoke::{self, CallError, Invoker};
+use crate::invoke::{self, Attempts, CallError, Invoker};
 
 /// How long turns are given before the runtime looks at timers and sockets, which costs a microsecond or two.
 const VISIT: Duration = Duration::from_micros(200);
@@ -79,6 +79,7 @@ impl Worker {
         bound: &Bound,
         request: Request<Bytes>,
         patience: Duration,
+        attempts: &mut Attempts,
     ) -> (Result<Response<Bytes>, CallError>, Reserved) {
         // Held until the call has ended. None of these semaphores is ever closed.
         let _route = bound.route_slots.acquire().await;
@@ -89,7 +90,10 @@ impl Worker {
         let memory = self.memory.reserve(tenant, callable.most_memory(&bound.limits)).await;
         let began = Instant::now();
         let limits = CallLimits { patience, ..bound.limits };
-        let outcome = self.invoker.call(callable, request, &limits).await;
+        let outcome = self.invoker.call_in(callable, request, &limits, bound.route.instances, attempts).await;
+        if attempts.gave_up_reuse() {
+            self.observer.gave_up_reuse(bound);
+        }
         let result = match &outcome {
             Ok(response) => Ok(response.status().as_u16()),
             Err(CallError::Failed(failure)) => Err(failure.reason.as_str()),
