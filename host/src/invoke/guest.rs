@@ -111,10 +111,10 @@ impl Guest {
     /// # Errors
     ///
     /// Where that call may not have as much memory as the component has: what it was to be given.
-    pub(super) fn join(store: &mut Store<Self>, part: Part) -> Result<(), Part> {
+    pub(super) fn join(store: &mut Store<Self>, part: Part) -> Result<(), Box<Part>> {
         let guest = store.data_mut();
         if !guest.memory.join(&part.budget) {
-            return Err(part);
+            return Err(Box::new(part));
         }
         let Part { callable, outgoing, next, meter, .. } = part;
         guest.hooks = Hooks(Some(Requests { callable, outgoing, next }));

@@ -164,7 +164,7 @@ impl Invoker {
                     chain.reused.set(true);
                     return used;
                 }
-                Err(back) => part = back,
+                Err(back) => part = *back,
             }
         }
         let store = Guest::new(position, chain.limits, part).into_store(sandbox.engine());
