@@ -4,6 +4,7 @@ VENV := target/venv
 PYTHON := $(VENV)/bin/python
 RECORDS := 100000
 KILLS := 10
+DELIVERY := at-least-once
 REPEATS := 3
 ONLY :=
 
@@ -49,7 +50,7 @@ whole-way: build guests $(VENV) ## records in, replies and dead letters out; ONL
 	$(PYTHON) -m pytest -c tests/pytest.ini tests/whole_way $(ONLY)
 
 kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and a count of what came of them
-	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS)
+	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS) --delivery $(DELIVERY)
 
 bench: RECORDS := 200000
 bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3

@@ -29,6 +29,7 @@ mod worker;
 pub use assemble::{Brokers, client_settings, code_cache, host as host_settings};
 pub use bound::{Bound, Handler, Tenant};
 pub use host::{Host, HostSettings};
+pub use loader::Rehearsal;
 pub use observe::{Ended, Observer};
 pub use overview::{HandlerStatus, Overview, Refused};
 pub use probation::Probation;

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
@@ -121,8 +122,16 @@ class Client:
 
     def size(self, topic):
         """How many records have been written to a topic, markers of transactions counted."""
+        return self._end(topic, IsolationLevel.READ_UNCOMMITTED)
+
+    def stable_size(self, topic):
+        """How many of them can be read by whoever sees only what is committed."""
+        return self._end(topic, IsolationLevel.READ_COMMITTED)
+
+    def _end(self, topic, level):
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
-        return sum(future.result(PATIENCE).offset for future in self.admin.list_offsets(asked).values())
+        answer = self.admin.list_offsets(asked, isolation_level=level)
+        return sum(future.result(PATIENCE).offset for future in answer.values())
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""

@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 const SIBLINGS: [&str; 4] = ["consume", "invoke", "settle", "deploy"];
 
 /// Where the Kafka client's C library is called, and where compiled code is mapped from the cache. All else is safe Rust.
-const UNSAFE: [&str; 3] =
-    ["host/src/broker/native.rs", "host/src/broker/native/describe.rs", "host/src/invoke/load.rs"];
+const UNSAFE: [&str; 4] = [
+    "host/src/broker/native.rs",
+    "host/src/broker/native/describe.rs",
+    "host/src/broker/native/transaction.rs",
+    "host/src/invoke/load.rs",
+];
 
 #[test]
 fn only_the_broker_room_knows_the_kafka_client() {

@@ -22,14 +22,14 @@ class Checked:
     def topic(self, name):
         return f"{self.name}.{name}"
 
-    def check(self, bootstrap, routes, properties=None, **tenant):
+    def check(self, bootstrap, routes, properties=None, delivery="at-least-once", **tenant):
         """Returns the exit status, the handler, and faults and warnings as (code, message) pairs."""
         self.home.mkdir(parents=True, exist_ok=True)
         place(GUESTS / "mischief.wasm", self.home / "mischief.wasm")
         routes = [{"operation": "POST /echo", **route} for route in routes]
         (self.home / "orders.toml").write_text(toml({"component": "mischief.wasm", "routes": routes}))
         (self.folder / "callgate.toml").write_text(toml({
-            "kafka": {"bootstrap_servers": bootstrap, "properties": properties or {}},
+            "kafka": {"bootstrap_servers": bootstrap, "delivery": delivery, "properties": properties or {}},
             "deploy": {"cache": str(COMPILED)}, "tenants": {self.name: tenant}}))
         done = callgate("check", "--online", "--format", "json", folder=self.folder)
         self.said = done.stdout + done.stderr
@@ -172,6 +172,17 @@ def test_a_user_without_rights(checked, cluster, setup):
     allow(setup, acl(ResourceType.TOPIC, checked.name))
     assert checked.check(cluster.bootstrap, routes, PLAIN).is_sound(), checked.said
     assert USERS[USER] not in checked.said
+
+
+def test_a_user_without_transactions(checked, cluster, setup):
+    topic = checked.topic("orders")
+    setup.create(topic, f"{topic}-dlt")
+    allow(setup, acl(ResourceType.TOPIC, checked.name), group(checked))
+    checked.check(cluster.bootstrap, [{"topic": topic}], PLAIN, delivery="exactly-once")
+    assert checked.has("broker.transactions-forbidden", f"callgate.{checked.name}.*"), checked.said
+    allow(setup, acl(ResourceType.TRANSACTIONAL_ID, f"callgate.{checked.name}."))
+    checked.check(cluster.bootstrap, [{"topic": topic}], PLAIN, delivery="exactly-once")
+    assert checked.is_sound(), checked.said
 
 
 def test_one_forbidden_topic(checked, cluster, setup):

@@ -6,8 +6,9 @@
 //! promise of the product can be tested in microseconds, and by properties.
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
-//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`] and [`metadata`] keep its place while it is on its way,
-//! and [`trace`] its trace.
+//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`]
+//! and [`metadata`] keep its place while it is on its way, and [`trace`] its trace; [`transaction`] judges what could not
+//! be written together.
 
 pub mod chain;
 mod cloudevents;
@@ -30,6 +31,7 @@ pub mod response;
 pub mod retry;
 pub mod route;
 pub mod trace;
+pub mod transaction;
 
 #[cfg(test)]
 mod testing;

@@ -124,6 +124,27 @@ impl Offsets {
         Commit { offset, metadata: Metadata { topic_id, sequence, ended }.encode(offset), change: self.change }
     }
 
+    /// The same as if these had ended: what a transaction commits that holds their ends. They have not ended by that.
+    pub fn snapshot_with<'t>(
+        &mut self,
+        ending: impl Iterator<Item = &'t Ticket>,
+        topic_id: [u8; 16],
+        sequence: u64,
+    ) -> Commit {
+        let ended = self.ended;
+        let mut removed = Vec::new();
+        for ticket in ending {
+            if ticket.epoch == self.epoch && self.incomplete.remove(ticket.offset) {
+                self.ended = self.ended.max(ticket.offset + 1);
+                removed.push(ticket.offset);
+            }
+        }
+        let commit = self.snapshot(topic_id, sequence);
+        removed.into_iter().for_each(|offset| self.incomplete.insert(offset));
+        self.ended = ended;
+        commit
+    }
+
     /// Notes that the broker has taken that commit.
     pub fn committed(&mut self, commit: &Commit) {
         self.committed = self.committed.max(commit.change);

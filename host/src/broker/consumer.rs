@@ -18,7 +18,9 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::native;
 use super::native::describe::{Question, Refused};
+use super::native::transaction::Membership;
 use super::settings::ClientSettings;
+use super::transactional::GroupMembership;
 use super::wake::Wake;
 
 /// A partition of a topic.
@@ -300,6 +302,12 @@ impl GroupQuestions {
                 Ok(Committed { at, offset, metadata })
             })
             .collect()
+    }
+
+    /// Who this member is now, for offsets in a transaction; `None` while it is not one. Waits for the client's own
+    /// thread, not for the broker.
+    pub fn membership(&self) -> Option<GroupMembership> {
+        Membership::of(&*self.consumer.upgrade()?).map(GroupMembership)
     }
 
     /// The first offset there is and the one after the last, of a partition.

@@ -1,7 +1,7 @@
 //! What the broker says of the topics that replies and dead letters go to: how many partitions, how large a record may
 //! be, or that nobody of this tenant may write there. Remembered for a while, in a bounded table.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,8 +10,10 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka_sys::rd_kafka_AclOperation_t as Operation;
 use tokio::sync::oneshot;
 
+use super::native::describe::Question;
 use super::producer::{DeliveryError, Producer, Shipment};
 use super::settings::ClientSettings;
 
@@ -47,20 +49,20 @@ pub enum TopicProblem {
 type Answer = Result<KnownTopic, TopicProblem>;
 /// Since when, and what: a topic, or the broker's refusal.
 type Remembered = (Instant, Result<KnownTopic, String>);
-type Question = (Arc<str>, oneshot::Sender<Answer>);
+type Asked = (Arc<str>, oneshot::Sender<Answer>);
 
 /// One tenant's knowledge of topics, with its own credentials.
 pub struct Directory {
     topics: RwLock<HashMap<Arc<str>, Remembered>>,
     // Questions wait for the broker, so they are asked on a thread of their own: only the lane that asks waits.
-    questions: Mutex<mpsc::Sender<Question>>,
+    questions: Mutex<mpsc::Sender<Asked>>,
     admin: Admin,
 }
 
 impl Directory {
     /// A directory that asks through `producer`, and through an administrative client made when first needed.
     pub fn new<S: Shipment>(settings: &ClientSettings, producer: Arc<Producer<S>>) -> Arc<Self> {
-        let (questions, asked) = mpsc::channel::<Question>();
+        let (questions, asked) = mpsc::channel::<Asked>();
         let admin = Admin::new(settings);
         let directory = Arc::new(Self { topics: RwLock::default(), questions: Mutex::new(questions), admin });
         let weak = Arc::downgrade(&directory);
@@ -107,12 +109,29 @@ impl Directory {
         self.remember(topic, Err(reason));
     }
 
+    /// The same for a thread that may wait for the broker.
+    ///
+    /// # Errors
+    /// [`TopicProblem`].
+    pub fn look_up_now(&self, topic: &Arc<str>) -> Answer {
+        block_on(self.look_up(topic)).unwrap_or_else(|error| Err(TopicProblem::NoAnswer(error)))
+    }
+
+    /// Asks the broker anew what it takes: forgets what is known of these topics, and refuses those that this client may
+    /// not write to, as far as the broker tells. Waits for it.
+    pub fn ask_again(&self, topics: &BTreeSet<Arc<str>>) {
+        topics.iter().for_each(|topic| self.forget(topic));
+        for topic in self.admin.forbidden(topics) {
+            self.refuse(&topic, RDKafkaErrorCode::TopicAuthorizationFailed.to_string());
+        }
+    }
+
     /// Whether the topic is there. Waits for the broker.
     ///
     /// # Errors
     /// A sentence: what the broker said.
     pub fn is_there(&self, topic: &Arc<str>) -> Result<(), String> {
-        match block_on(self.look_up(topic))? {
+        match self.look_up_now(topic) {
             Ok(_) => Ok(()),
             Err(TopicProblem::Refused(reason) | TopicProblem::NoAnswer(reason)) => Err(reason),
         }
@@ -215,6 +234,27 @@ impl Admin {
         let answers = block_on(client.describe_configs(&asked, &Self::options())).ok()?.ok()?;
         let config = answers.into_iter().next()?.ok()?;
         config.get("max.message.bytes")?.value.as_deref()?.parse().ok()
+    }
+
+    /// Those of the topics that this client may not write to, as far as the broker tells.
+    fn forbidden(&self, topics: &BTreeSet<Arc<str>>) -> Vec<Arc<str>> {
+        if self.settings.embedded || topics.is_empty() {
+            return Vec::new();
+        }
+        let Ok(client) = self.client() else { return Vec::new() };
+        let names = topics.iter().map(|topic| &**topic);
+        let question = Question::topics(client.inner().native_client(), names, PATIENCE);
+        let Some(Ok(answer)) = question.as_ref().and_then(|question| question.answer(PATIENCE)) else {
+            return Vec::new();
+        };
+        let may_not_write = answer.topics().into_iter().filter(|topic| {
+            topic.error == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+                || topic
+                    .operations
+                    .as_ref()
+                    .is_some_and(|allowed| !allowed.contains(&Operation::RD_KAFKA_ACL_OPERATION_WRITE))
+        });
+        may_not_write.map(|topic| topic.name.into()).collect()
     }
 
     /// Whether it was made, rather than there already.

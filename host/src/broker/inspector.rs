@@ -91,6 +91,7 @@ pub enum NoAnswer {
 pub struct Inspector {
     client: BaseProducer<Listener>,
     admin: Admin,
+    settings: ClientSettings,
 }
 
 impl Inspector {
@@ -101,7 +102,7 @@ impl Inspector {
     pub fn new(settings: &ClientSettings) -> Result<Self, String> {
         let client = BaseProducer::from_config_and_context(&settings.admin(), Listener::default())
             .map_err(|error| error.to_string())?;
-        Ok(Self { client, admin: Admin::new(settings) })
+        Ok(Self { client, admin: Admin::new(settings), settings: settings.clone() })
     }
 
     /// Describes topics. Names may come more than once; what the broker leaves out is left out.
@@ -141,6 +142,23 @@ impl Inspector {
                 Err(NotDescribed::Other(reason))
             }
         }
+    }
+
+    /// Whether this client may use transactional ids such as this one, which nobody else must use. No transaction is
+    /// begun.
+    ///
+    /// # Errors
+    /// [`NotDescribed::Forbidden`], or no answer.
+    pub fn may_use_transactional_id(&self, id: &str) -> Described<()> {
+        let other = |error: KafkaError| NotDescribed::Other(error.to_string());
+        let config = self.settings.transactional_producer(id);
+        let client = BaseProducer::from_config_and_context(&config, Listener::default()).map_err(other)?;
+        client.init_transactions(PATIENCE).map_err(|error| match &error {
+            KafkaError::Transaction(told) if told.code() == RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+                NotDescribed::Forbidden
+            }
+            _ => other(error),
+        })
     }
 
     /// The names of all topics that this client may know of.

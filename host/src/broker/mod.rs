@@ -9,6 +9,7 @@ mod native;
 mod producer;
 mod requester;
 mod settings;
+mod transactional;
 mod wake;
 
 pub use consumer::{
@@ -20,6 +21,7 @@ pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, Topic
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
 pub use settings::{ClientSettings, PRODUCER_BUFFER, PropertyRefusal, check_property};
+pub use transactional::{GroupMembership, TransactionError, TransactionErrorKind, TransactionalProducer};
 pub use wake::Wake;
 
 use rdkafka::config::RDKafkaLogLevel;

@@ -6,10 +6,11 @@
 //!
 //! - Asking: which topics and groups there are, and what this client may do with them, see [`describe`].
 //!
-//! All of the host's `unsafe` for Kafka stands in this file and in `native/describe.rs`.
+//! All of the host's `unsafe` for Kafka stands in this file and in `native/`.
 #![allow(unsafe_code)]
 
 pub(super) mod describe;
+pub(super) mod transaction;
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};

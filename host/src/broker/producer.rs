@@ -35,7 +35,7 @@ pub enum DeliveryError {
 }
 
 impl DeliveryError {
-    fn judge(code: RDKafkaErrorCode) -> Self {
+    pub(super) fn judge(code: RDKafkaErrorCode) -> Self {
         use RDKafkaErrorCode as Code;
         match code {
             Code::MessageSizeTooLarge
@@ -74,7 +74,13 @@ impl fmt::Display for DeliveryError {
     }
 }
 
-struct Context<S>(std::marker::PhantomData<fn(S)>);
+pub(super) struct Context<S>(std::marker::PhantomData<fn(S)>);
+
+impl<S> Default for Context<S> {
+    fn default() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
 
 impl<S: Shipment> ClientContext for Context<S> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -113,7 +119,7 @@ impl<S: Shipment> Producer<S> {
     }
 
     fn client(settings: &ClientSettings) -> Result<ThreadedProducer<Context<S>>, String> {
-        settings.producer().create_with_context(Context(std::marker::PhantomData)).map_err(|error| error.to_string())
+        settings.producer().create_with_context(Context::default()).map_err(|error| error.to_string())
     }
 
     fn current(&self) -> Arc<ThreadedProducer<Context<S>>> {

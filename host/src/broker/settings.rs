@@ -1,11 +1,17 @@
 //! What every client of ours is set to: the settings that are promises of the product, and the operator's own.
 
+use std::time::Duration;
+
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 /// Bytes that a producer holds at most while the broker is slower than the handlers.
 pub const PRODUCER_BUFFER: usize = 64 << 20;
+
+/// How long the broker keeps a transaction open whose producer says nothing any more. So long whoever takes a partition
+/// over may have to wait after a crash.
+pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +102,21 @@ impl ClientSettings {
             .set("message.max.bytes", "1000000000")
             // A return address must never make a topic.
             .set("allow.auto.create.topics", if self.embedded { "true" } else { "false" });
+        config
+    }
+
+    /// The producer of whole transactions.
+    pub(super) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
+        let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
+        let mut config = self.producer();
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", &timeout)
+            // What is not acknowledged by then is aborted with its transaction, and written again.
+            .set("message.timeout.ms", &timeout)
+            .set("socket.timeout.ms", &timeout)
+            // The broker may still be at the last transaction's end when the next one begins.
+            .set("retry.backoff.ms", "10");
         config
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -11,8 +12,8 @@ use super::input::cache_dir;
 use super::{Format, WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found, Snapshot};
-use crate::invoke::{CacheSettings, Compiler, HostError};
-use crate::pipeline::{code_cache, verify};
+use crate::invoke::{CacheSettings, HostError};
+use crate::pipeline::{Rehearsal, code_cache, verify};
 
 mod json;
 mod online;
@@ -81,20 +82,16 @@ impl Check {
 fn read(operator: &Operator) -> Result<Deployment, HostError> {
     let settings = code_cache(operator);
     let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), key: None }))?;
+    let rehearsal = Rehearsal::new(Arc::new(operator.clone()), Arc::new(compiler))?;
     let mut deployment = deploy::read(operator, &Snapshot::now(&operator.deploy.directory, verify));
     for found in &mut deployment.handlers {
-        if let Err(fault) = compile(found, &compiler) {
+        if let Ok(handler) = &found.outcome
+            && let Err(fault) = rehearsal.load(handler)
+        {
             found.refuse(fault);
         }
     }
     Ok(deployment)
-}
-
-fn compile(found: &Found, compiler: &Compiler) -> Result<(), Fault> {
-    let Ok(handler) = &found.outcome else { return Ok(()) };
-    let refused = |reason: String| handler.component.refused(&reason);
-    let bytes = handler.component.read().map_err(|error| refused(error.to_string()))?;
-    compiler.load(&bytes).map(|_| ()).map_err(|error| refused(error.to_string()))
 }
 
 /// What a check has found.

@@ -105,6 +105,8 @@ codes! {
     TopicForbidden = "broker.topic-forbidden",
     /// A consumer group that a tenant may not join.
     GroupForbidden = "broker.group-forbidden",
+    /// The tenant may not use transactional ids of a group, and delivery is exactly-once.
+    TransactionsForbidden = "broker.transactions-forbidden",
     /// A topic takes smaller records than may be written to it (a warning).
     TopicLimit = "broker.topic-limit",
     /// A topic pattern that matches no topic now (a warning).

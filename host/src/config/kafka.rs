@@ -18,6 +18,15 @@ pub enum FirstStart {
     Latest,
 }
 
+/// What a reader of replies may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nothing is lost; after a crash some is repeated.
+    AtLeastOnce,
+    /// Who reads only what is committed sees each record's effect once.
+    ExactlyOnce,
+}
+
 /// `[kafka]`, resolved.
 #[derive(Clone, Debug)]
 pub struct Kafka {
@@ -25,6 +34,8 @@ pub struct Kafka {
     pub bootstrap_servers: String,
     /// What the names of all consumer groups begin with.
     pub group_id: String,
+    /// What a reader of replies may rely on.
+    pub delivery: Delivery,
     /// Where a new group begins.
     pub first_start: FirstStart,
     /// A name that stays the same over restarts, for static membership.
@@ -51,11 +62,12 @@ impl Kafka {
 }
 
 pub(crate) fn read(section: &mut Section<'_>, folder: &Path, check: PropertyCheck<'_>) -> Kafka {
-    // `delivery` has one value that works; the other is refused by the table of what is not supported.
-    section.choice("delivery", &[("at-least-once", ())]);
     Kafka {
         bootstrap_servers: bootstrap_servers(section),
         group_id: identifier(section, "group_id").unwrap_or_else(|| "callgate".to_owned()),
+        delivery: section
+            .choice("delivery", &[("at-least-once", Delivery::AtLeastOnce), ("exactly-once", Delivery::ExactlyOnce)])
+            .map_or(Delivery::AtLeastOnce, |found| found.value),
         first_start: section
             .choice("first_start", &[("earliest", FirstStart::Earliest), ("latest", FirstStart::Latest)])
             .map_or(FirstStart::Earliest, |found| found.value),

@@ -24,7 +24,7 @@ mod unsupported;
 
 pub(crate) use env::fill as fill_env;
 pub use fault::{Code, Fault, Located, Place};
-pub use kafka::{FirstStart, Kafka};
+pub use kafka::{Delivery, FirstStart, Kafka};
 pub(crate) use manifest::{ComponentName, Manifest};
 pub(crate) use names::check_name;
 pub use names::is_name;

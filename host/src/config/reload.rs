@@ -12,15 +12,18 @@ impl Operator {
                 waiting.push(key);
             }
         };
+        keep(self.kafka.delivery != next.kafka.delivery, "kafka.delivery");
         keep(self.kafka.group_id != next.kafka.group_id, "kafka.group_id");
         keep(self.kafka.instance_id != next.kafka.instance_id, "kafka.instance_id");
         keep(self.kafka.first_start != next.kafka.first_start, "kafka.first_start");
         keep(self.deploy.directory != next.deploy.directory, "deploy.directory");
         keep(self.deploy.cache != next.deploy.cache, "deploy.cache");
+        keep(self.deploy.cache_key != next.deploy.cache_key, "deploy.cache_key");
         keep(self.limits.memory != next.limits.memory, "limits.memory");
         keep(self.limits.workers != next.limits.workers, "limits.workers");
         keep(self.limits.max_client_sets != next.limits.max_client_sets, "limits.max_client_sets");
         keep(self.admin.listen != next.admin.listen, "admin.listen");
+        next.kafka.delivery = self.kafka.delivery;
         next.kafka.group_id.clone_from(&self.kafka.group_id);
         next.kafka.instance_id.clone_from(&self.kafka.instance_id);
         next.kafka.first_start = self.kafka.first_start;

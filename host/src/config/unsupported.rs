@@ -16,11 +16,6 @@ pub(crate) enum Written<'a> {
 
 /// Path (a `*` stands for any name), what is written there, and what to do instead.
 const UNSUPPORTED: &[(&str, Written<'static>, &str)] = &[
-    (
-        "kafka.delivery",
-        Written::Text("exactly-once"),
-        "use \"at-least-once\" and let readers of replies drop repeats by their correlation id",
-    ),
     ("tenants.*.outbound", Written::Key, "remove the key: handlers make no outgoing requests"),
     ("middleware", Written::Key, "remove the key and compose the components before they are deployed"),
     (

@@ -12,6 +12,8 @@ use crate::broker::GroupConsumer;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) struct Commits {
+    // Only where there was no offset: all else is committed in transactions.
+    first_only: bool,
     on_its_way: Option<Vec<(Arc<Partition>, Commit)>>,
     // Nobody waits for these answers any more, but they still come, before those of later commits.
     abandoned: usize,
@@ -19,8 +21,8 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn new() -> Self {
-        Self { on_its_way: None, abandoned: 0, next: Instant::now() }
+    pub(super) fn new(transactional: bool) -> Self {
+        Self { first_only: transactional, on_its_way: None, abandoned: 0, next: Instant::now() }
     }
 
     /// Whether it is time again. To be asked with the present moment.
@@ -48,7 +50,7 @@ impl Commits {
         partitions: impl Iterator<Item = &'a Arc<Partition>>,
     ) -> Result<(), String> {
         let commits: Vec<_> = partitions
-            .filter(|partition| !partition.is_fenced())
+            .filter(|partition| !partition.is_fenced() && (!self.first_only || partition.has_no_offset()))
             .filter_map(|partition| Some((partition.clone(), partition.commit()?)))
             .collect();
         if commits.is_empty() {

@@ -35,6 +35,8 @@ pub struct GroupSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// Offsets are committed in transactions, by whoever ends the records; here only where there was none.
+    pub transactional: bool,
     /// What it consumes at first.
     pub intent: Intent,
 }
@@ -129,6 +131,7 @@ impl Group {
     ) -> Result<(Self, GroupHandle), String> {
         let consumer =
             GroupConsumer::new(&settings.client, &settings.group_id, settings.instance_id.as_deref(), wake.clone())?;
+        intake.joining(consumer.questions());
         let Intent { topics, has_patterns, .. } = &settings.intent;
         if !topics.is_empty() {
             consumer.subscribe(topics)?;
@@ -143,6 +146,7 @@ impl Group {
             subscribed: topics.clone(),
             status,
             first_starts: FirstStarts::new(settings.first_start),
+            commits: Commits::new(settings.transactional),
             settings,
             consumer: Some(consumer),
             closing: None,
@@ -152,7 +156,6 @@ impl Group {
             rebalance: None,
             pending: VecDeque::new(),
             epoch: 0,
-            commits: Commits::new(),
             stopping: false,
         };
         Ok((group, handle))
@@ -366,6 +369,10 @@ impl Group {
     fn feed(&mut self) -> bool {
         let mut more = false;
         for active in self.active.values_mut() {
+            // A transaction must not be overtaken by this commit: it would set the offset back.
+            if self.settings.transactional && active.partition.has_no_offset() {
+                continue;
+            }
             more |= active.feed(&*self.intake, &self.settings.group_id);
         }
         more

@@ -16,7 +16,7 @@ mod watch;
 
 pub use group::{Group, GroupHandle, GroupSettings, Intent};
 pub use opening::FirstStart;
-pub use partition::{Bounds, Held, Partition, Place};
+pub use partition::{Bounds, Held, Hold, Partition, Place};
 pub use poller::{Poller, Pollers};
 pub use status::{GroupSnapshot, GroupStatus};
 
@@ -24,10 +24,13 @@ use std::sync::Arc;
 
 use callgate_core::order::{LaneId, Ordering};
 
-use crate::broker::TopicPartition;
+use crate::broker::{GroupQuestions, TopicPartition};
 
 /// Where records go from here: the pipeline that routes them and has workers.
 pub trait Intake: Send + Sync {
+    /// The group's client has been made: what may be asked of it, for whoever commits beside it.
+    fn joining(&self, group: GroupQuestions);
+
     /// What must be sequential among the topic's records.
     fn ordering(&self, topic: &str) -> Ordering;
 

@@ -4,7 +4,7 @@
 //! has arrived. A new assignment of the same partition is a new value: work of the old one is fenced and cannot end
 //! anything of the new one.
 
-use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
@@ -62,6 +62,28 @@ impl Place {
     pub fn partition(&self) -> &Arc<Partition> {
         &self.partition
     }
+
+    /// What to commit for the partition of these places, all of one assignment, together with what ends their records.
+    /// Each commit of the partition has a higher sequence number than the last. `None` where there is no place.
+    pub fn commit_with<'p>(places: impl Iterator<Item = &'p Self> + Clone) -> Option<Commit> {
+        let partition = &places.clone().next()?.partition;
+        let mut state = partition.state();
+        state.sequence += 1;
+        let sequence = state.sequence;
+        Some(state.offsets.snapshot_with(places.map(|place| &place.ticket), partition.topic_id, sequence))
+    }
+}
+
+/// As long as it lives the partition is not given up, though it may be fenced: a transaction holds ends of its records.
+#[derive(Debug)]
+pub struct Hold(Arc<Partition>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.0.holds.fetch_sub(1, Atomic::SeqCst) == 1 && self.0.is_fenced() {
+            self.0.wake.wake();
+        }
+    }
 }
 
 impl Held {
@@ -111,7 +133,9 @@ pub struct Partition {
     pub at: TopicPartition,
     topic_id: [u8; 16],
     ordering: Ordering,
+    slot: usize,
     state: Mutex<State>,
+    holds: AtomicUsize,
     // Some of its records were put down: it must be taken up anew before it can go on.
     abandoned: AtomicBool,
     fenced: AtomicBool,
@@ -129,6 +153,8 @@ pub struct Beginning {
     pub position: i64,
     /// What the group has committed beside it, if anything: which records have ended above it.
     pub metadata: Option<Metadata>,
+    /// See [`Partition::slot`].
+    pub slot: usize,
 }
 
 impl Partition {
@@ -141,7 +167,7 @@ impl Partition {
         bounds: Bounds,
         wake: Arc<Wake>,
     ) -> Self {
-        let Beginning { topic_id, position, metadata } = beginning;
+        let Beginning { topic_id, position, metadata, slot } = beginning;
         let (sequence, ended) = metadata.map_or_else(Default::default, |known| (known.sequence, known.ended));
         let state = State {
             lanes: Lanes::new(),
@@ -158,7 +184,9 @@ impl Partition {
             at,
             topic_id,
             ordering,
+            slot,
             state: Mutex::new(state),
+            holds: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             fence: Notify::new(),
@@ -276,6 +304,30 @@ impl Partition {
         self.state().commit_anyway = true;
     }
 
+    /// Whether the group has no offset here as long as that commit has not counted.
+    pub fn has_no_offset(&self) -> bool {
+        self.state().commit_anyway
+    }
+
+    /// The lowest number that no other partition of the group has now: they are spread by it.
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// Keeps it from being given up while a transaction holds ends of its records; `None` once it is fenced. Who has a
+    /// hold must still look whether it has been fenced since, before anything counts.
+    pub fn hold(self: &Arc<Self>) -> Option<Hold> {
+        // Counted first: whoever fences sees the hold, or it is not given out.
+        self.holds.fetch_add(1, Atomic::SeqCst);
+        let hold = Hold(self.clone());
+        (!self.is_fenced()).then_some(hold)
+    }
+
+    /// Whether a transaction holds ends of its records.
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Atomic::SeqCst) > 0
+    }
+
     /// That commit counted.
     pub fn committed(&self, commit: &Commit) {
         let mut state = self.state();
@@ -306,14 +358,14 @@ impl Partition {
 
     /// The partition is no longer ours. Work on it is given up; whatever ends later counts for nothing.
     pub fn fence(&self) {
-        self.fenced.store(true, Atomic::Release);
+        self.fenced.store(true, Atomic::SeqCst);
         self.drain();
         self.fence.notify_waiters();
     }
 
     /// Whether it is no longer ours.
     pub fn is_fenced(&self) -> bool {
-        self.fenced.load(Atomic::Acquire)
+        self.fenced.load(Atomic::SeqCst)
     }
 
     /// Waits until it is no longer ours.

@@ -14,6 +14,7 @@ use wasmtime::Engine;
 use super::artifact::Artifact;
 use super::cache::{Cache, CacheSettings, Code};
 use super::exports::{self, NotAHandler};
+use super::outcome::sentence;
 use super::{HostError, engine};
 
 mod child;
@@ -149,10 +150,8 @@ impl Compiler {
         let draft = self.cache.draft()?;
         match &self.place {
             CompileIn::ThisProcess => {
-                let code = self
-                    .engine
-                    .precompile_component(bytes)
-                    .map_err(|error| CompileError::Invalid(confined::reason(&error)))?;
+                let code =
+                    self.engine.precompile_component(bytes).map_err(|error| CompileError::Invalid(sentence(&error)))?;
                 draft
                     .file()
                     .write_all(&code)

@@ -4,13 +4,15 @@ use std::fmt;
 
 use wasmparser::{Encoding, Parser, Payload};
 
+use super::outcome::plain;
+
 /// The interface that a handler exports, without its patch version.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
 
 /// The same of WASI 0.3.
 const HANDLER_P3: &str = "wasi:http/handler@0.3.";
 
-/// Exports named in a refusal; a component may have hundreds.
+/// How many names a sentence lists.
 const NAMED: usize = 5;
 
 /// Why something is no handler: what it is instead, and what to do.
@@ -36,31 +38,56 @@ impl std::error::Error for NotAHandler {}
 ///
 /// Where the bytes are no component that handles HTTP requests of WASI 0.2.
 pub fn check(bytes: &[u8]) -> Result<(), NotAHandler> {
-    if !bytes.starts_with(b"\0asm") {
-        return Err(NotAHandler::NotWasm);
-    }
-    let mut exports = Vec::new();
-    let mut depth = 0;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| NotAHandler::Malformed(error.to_string()))? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(NotAHandler::CoreModule),
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentExportSection(section) if depth == 1 => {
-                for export in section {
-                    let export = export.map_err(|error| NotAHandler::Malformed(error.to_string()))?;
-                    exports.push(export.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
+    let Names { exports, .. } = names(bytes)?;
     if exports.iter().any(|name| name.starts_with(HANDLER)) {
         Ok(())
     } else if exports.iter().any(|name| name.starts_with(HANDLER_P3)) {
         Err(NotAHandler::Wasi03)
     } else {
         Err(NotAHandler::Exports(exports))
+    }
+}
+
+/// The names that a component imports and exports; not those of the components in it.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+pub(super) fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err(NotAHandler::NotWasm);
+    }
+    let malformed = |error: wasmparser::BinaryReaderError| NotAHandler::Malformed(plain(&error.to_string()));
+    let mut names = Names::default();
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(malformed)? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(NotAHandler::CoreModule),
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    names.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    names.exports.push(export.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
+/// Names in a sentence. A component may have hundreds of them.
+pub(super) fn some_of(names: &[String]) -> String {
+    match names.split_at_checked(NAMED) {
+        Some((first, rest)) if !rest.is_empty() => format!("`{}` and {} more", first.join("`, `"), rest.len()),
+        _ => format!("`{}`", names.join("`, `")),
     }
 }
 
@@ -84,12 +111,10 @@ impl fmt::Display for NotAHandler {
                     f,
                     "the component does not export `wasi:http/incoming-handler@0.2.x`, so it is no HTTP handler: "
                 )?;
-                match exports.split_at_checked(NAMED) {
-                    _ if exports.is_empty() => write!(f, "it exports nothing"),
-                    Some((first, rest)) if !rest.is_empty() => {
-                        write!(f, "it exports `{}` and {} more", first.join("`, `"), rest.len())
-                    }
-                    _ => write!(f, "it exports `{}`", exports.join("`, `")),
+                if exports.is_empty() {
+                    write!(f, "it exports nothing")
+                } else {
+                    write!(f, "it exports {}", some_of(exports))
                 }
             }
         }

@@ -8,16 +8,17 @@ use bytes::Bytes;
 use callgate_core::limits::CallLimits;
 use http::{Request, Response};
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::artifact::Artifact;
 use super::chain::Chain;
 use super::guest::Guest;
 use super::loaded::Loaded;
-use super::memory::Memory;
-use super::meter::{Meter, Metered};
+use super::memory::{Budget, Memory};
+use super::meter::{Meter, Metered, Overrun};
 use super::next::Next;
+use super::trial::TrialError;
 use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, call_p2, engine, load, outcome};
@@ -112,13 +113,45 @@ impl Invoker {
         }
     }
 
+    /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them.
+    pub(super) async fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
+        let not_now = |error: CallError| TrialError::NotNow(error.to_string());
+        let _slots = self.take_slots(callable.chain.len()).map_err(not_now)?;
+        let _ongoing = self.watch.begin_call();
+        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
+        let budget = Arc::new(Budget::new(limits.max_memory));
+        let mut stores = Vec::new();
+        for link in &callable.chain {
+            let loaded = load::load(&self.engine, &link.artifact).map_err(|error| TrialError::of_load(&error))?;
+            let component = self.link(&loaded).map_err(|error| TrialError::of_link(&error, &self.engine, &loaded))?;
+            let memory = Memory::new(budget.clone());
+            let mut store = Guest::new(callable, limits, meter.clone(), memory, None).into_store(&self.engine);
+            let ended = {
+                let instance = pin!(component.instantiate_async(&mut store));
+                tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
+            };
+            match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
+                Ok(Ok(_)) => stores.push(store),
+                Err(overrun) | Ok(Err((Some(overrun), _))) => return Err(TrialError::of_overrun(overrun, limits)),
+                Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
+                    return Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)));
+                }
+                Ok(Err((None, error))) => return Err(TrialError::of_link(&error, &self.engine, &loaded)),
+            }
+        }
+        Ok(())
+    }
+
     fn component(&self, artifact: &Artifact) -> Result<ProxyPre<Guest>, CallError> {
         self.loaded.borrow_mut().get(artifact.digest(), || {
             load::load(&self.engine, artifact)
-                .and_then(|component| self.linker.instantiate_pre(&component))
-                .and_then(ProxyPre::new)
+                .and_then(|component| self.link(&component))
                 .map_err(|error| CallError::Overload(format!("the component cannot be loaded: {error:#}")))
         })
+    }
+
+    fn link(&self, component: &Component) -> wasmtime::Result<ProxyPre<Guest>> {
+        ProxyPre::new(self.linker.instantiate_pre(component)?)
     }
 
     fn take_slots(&self, wanted: usize) -> Result<Slots<'_>, CallError> {

@@ -24,6 +24,7 @@ mod engine;
 mod exports;
 mod guest;
 mod guest_log;
+mod imports;
 mod invoker;
 mod load;
 mod loaded;
@@ -31,6 +32,7 @@ mod memory;
 mod meter;
 mod next;
 mod outcome;
+mod trial;
 mod waits;
 mod watchdog;
 
@@ -49,7 +51,9 @@ pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
 pub use exports::{NotAHandler, check};
 pub use guest_log::LogBudget;
+pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
+pub use trial::{Trial, TrialError};
 pub use waits::Waits;
 pub use watchdog::Watchdog;
 

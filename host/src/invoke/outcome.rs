@@ -1,5 +1,6 @@
 //! What an ended call means: a failure with a sentence for a person, or the host's own lack of room.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -55,6 +56,11 @@ pub(super) fn error(error: &wasmtime::Error, memory: &Memory, limits: &CallLimit
     Failure { trap, ..Failure::new(reason, message) }.into()
 }
 
+/// Whether code of the guest has led to an error, and not only what wasmtime found in its types.
+pub(super) fn is_of_guest(error: &wasmtime::Error, memory: &Memory) -> bool {
+    memory.refused() || error.is::<PoolConcurrencyLimitError>() || error.is::<Trap>() || error.is::<WasmBacktrace>()
+}
+
 /// The trap's kind in one line.
 fn what(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<Trap>() {
@@ -86,5 +92,54 @@ fn duration(duration: Duration) -> String {
     match duration.subsec_millis() {
         0 => format!("{}s", duration.as_secs()),
         _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// What wasmtime says of a component that it refuses, in one line for people: the last reason, since the ones before say
+/// only where in the compiler it was found.
+pub(super) fn sentence(error: &wasmtime::Error) -> String {
+    plain(&error.root_cause().to_string())
+}
+
+/// A message of wasmtime's or wasmparser's, with the words that a person knows from other tools.
+pub(super) fn plain(message: &str) -> String {
+    let message =
+        match message.strip_prefix("Invalid input WebAssembly code at offset ").and_then(|m| m.split_once(": ")) {
+            Some((offset, message)) => format!("{message} (at offset {offset})"),
+            None => message.replace(" in the pooling allocator", ""),
+        };
+    message.split_whitespace().map(decimal).collect::<Vec<_>>().join(" ")
+}
+
+/// `0x9a)` as `154)`.
+fn decimal(word: &str) -> Cow<'_, str> {
+    let Some(hexadecimal) = word.strip_prefix("0x") else { return word.into() };
+    let digits = hexadecimal.trim_end_matches(|letter: char| !letter.is_ascii_hexdigit());
+    u64::from_str_radix(digits, 16)
+        .map_or(word.into(), |number| format!("{number}{}", &hexadecimal[digits.len()..]).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_for_people() {
+        for (message, expected) in [
+            ("unexpected end-of-file (at offset 0x1f)", "unexpected end-of-file (at offset 31)"),
+            (
+                "Invalid input WebAssembly code at offset 181: type mismatch: expected i32, found f64",
+                "type mismatch: expected i32, found f64 (at offset 181)",
+            ),
+            ("size of 4 which exceeds the limit of 0x10 bytes", "size of 4 which exceeds the limit of 16 bytes"),
+            (
+                "33 instances, which exceeds the maximum of 32 in the pooling allocator",
+                "33 instances, which exceeds the maximum of 32",
+            ),
+            ("unknown binary version:    0x1000e", "unknown binary version: 65550"),
+            ("0x and `0xyz`", "0x and `0xyz`"),
+        ] {
+            assert_eq!(plain(message), expected);
+        }
     }
 }

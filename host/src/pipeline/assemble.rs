@@ -9,14 +9,13 @@ use callgate_core::limits::CallLimits;
 
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
-use super::loader::Loaded;
-use super::overview::Refused;
 use super::probation::Probation;
 use crate::broker::ClientSettings;
-use crate::config::{self, Code, Fault, Memory, Operator, Place};
+use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::deploy::ComponentFile;
-use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget};
+use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Trial};
+use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
 /// Calls at once on one worker; each reserves address space.
@@ -45,6 +44,10 @@ pub fn host(operator: &Operator) -> HostSettings {
         memory: usize::try_from(total).unwrap_or(usize::MAX),
         invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
+        guarantee: match operator.kafka.delivery {
+            config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
+            config::Delivery::ExactlyOnce => Guarantee::ExactlyOnce { instance: operator.kafka.instance_id.clone() },
+        },
         first_start: match operator.kafka.first_start {
             config::FirstStart::Earliest => FirstStart::Earliest,
             config::FirstStart::Latest => FirstStart::Latest,
@@ -62,6 +65,14 @@ pub enum Brokers {
 }
 
 type Tenants = BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>;
+
+/// Why a version cannot be loaded.
+pub(super) struct NotLoaded {
+    /// What is wrong, where, and what to do.
+    pub(super) fault: Fault,
+    /// The host lacked something, which another attempt may find.
+    pub(super) again: bool,
+}
 
 /// Makes handlers of those that were found; each tenant is made once.
 pub(super) struct Assembler {
@@ -82,22 +93,32 @@ impl Assembler {
         Self::new(operator.clone(), self.compiler.clone(), self.brokers)
     }
 
-    /// The handler, compiled; `probation` watches its first records.
-    pub(super) fn handler(&self, found: &deploy::Handler, probation: Option<Probation>) -> Loaded {
-        let link = match self.link(&found.component) {
-            Ok(link) => link,
-            Err(ended) => return ended,
-        };
+    /// The handler, compiled and tried; `probation` watches its first records.
+    ///
+    /// # Errors
+    /// What is wrong with it, or what the host lacks to find out.
+    pub(super) fn handler(
+        &self,
+        found: &deploy::Handler,
+        trial: &Trial,
+        probation: Option<Probation>,
+    ) -> Result<Arc<Handler>, NotLoaded> {
+        let link = self.link(&found.component)?;
         let (tenant, log) = self.tenant(&found.tenant);
-        Loaded::Ready(Arc::new(Handler {
-            callable: Arc::new(Callable {
-                tenant: tenant.name.clone(),
-                handler: found.name.clone(),
-                chain: vec![link],
-                max_next_calls: 1,
-                env: found.env.clone(),
-                log,
-            }),
+        let callable = Arc::new(Callable {
+            tenant: tenant.name.clone(),
+            handler: found.name.clone(),
+            chain: vec![link],
+            max_next_calls: 1,
+            env: found.env.clone(),
+            log,
+        });
+        trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
+            fault: found.component.refused(&error.to_string()),
+            again: !error.is_fault_of_component(),
+        })?;
+        Ok(Arc::new(Handler {
+            callable,
             tenant,
             name: found.name.clone(),
             version: found.version.clone(),
@@ -108,19 +129,12 @@ impl Assembler {
     }
 
     /// One component of the handler, compiled.
-    fn link(&self, component: &ComponentFile) -> Result<Link, Loaded> {
-        let place = Place::File(component.path.to_string_lossy().into());
-        let refused = |fault: Fault| Refused { code: fault.code.as_str(), sentence: fault.to_string() };
-        let bytes = component.read().map_err(|error| {
-            let message = format!("the component cannot be read: {error}");
-            let hint = "it is tried again; write components beside and rename them";
-            Loaded::NotNow(refused(Fault::new(&place, Code::ComponentMissing, message, hint)))
-        })?;
-        let artifact = self.compiler.load(&bytes).map_err(|error| {
-            let hint = "deploy a component that compiles; the version before goes on";
-            let fault = refused(Fault::new(&place, Code::ComponentRefused, error.to_string(), hint));
-            if error.is_fault_of_component() { Loaded::Refused(fault) } else { Loaded::NotNow(fault) }
-        })?;
+    fn link(&self, component: &ComponentFile) -> Result<Link, NotLoaded> {
+        let refused = |reason: String, again| NotLoaded { fault: component.refused(&reason), again };
+        // Whatever lies there now is found by the watch.
+        let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
+        let loaded = self.compiler.load(&bytes);
+        let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
         Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
     }
 

@@ -11,8 +11,9 @@ use super::host::HostSettings;
 use super::intake::GroupIntake;
 use super::jobs::Jobs;
 use super::quota::Quota;
-use super::unit::Settlement;
+use super::unit::RecordUnit;
 use crate::consume::{Bounds, Group, GroupHandle, GroupSettings, GroupStatus, Intent, Pollers};
+use crate::settle::{Guarantee, Settlements};
 
 /// How long what was sent may take to be acknowledged when a client set is given up.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
@@ -26,7 +27,7 @@ struct RunningGroup {
 /// See the module.
 pub(super) struct Clients {
     tenant: Arc<Tenant>,
-    settlement: Arc<Settlement>,
+    settlements: Settlements<RecordUnit>,
     quota: Arc<Quota>,
     groups: BTreeMap<String, RunningGroup>,
     // Groups that are being left: none of the same name is joined before.
@@ -45,9 +46,9 @@ impl Clients {
     ///
     /// # Errors
     /// librdkafka's own sentence, where it refuses the settings.
-    pub(super) fn new(tenant: &Arc<Tenant>) -> Result<Self, String> {
+    pub(super) fn new(tenant: &Arc<Tenant>, guarantee: &Guarantee) -> Result<Self, String> {
         Ok(Self {
-            settlement: Arc::new(Settlement::new(&tenant.client)?),
+            settlements: Settlements::new(&tenant.client, guarantee)?,
             quota: Arc::new(Quota::new(tenant.max_in_flight, tenant.share)),
             tenant: tenant.clone(),
             groups: BTreeMap::new(),
@@ -138,7 +139,7 @@ impl Clients {
             dead_letter: tenant.dead_letter.clone(),
             routes: routes.clone(),
             jobs: around.jobs.clone(),
-            settlement: Arc::new(self.settlement.of_group(group_id)),
+            settlement: Arc::new(self.settlements.of_group(group_id)),
             quota: self.quota.clone(),
         });
         let settings = GroupSettings {
@@ -146,6 +147,7 @@ impl Clients {
             group_id: group_id.to_owned(),
             instance_id: around.settings.instance_id.clone(),
             first_start: around.settings.first_start,
+            transactional: around.settings.guarantee != Guarantee::AtLeastOnce,
             intent,
         };
         let poller = around.pollers.poller();
@@ -186,7 +188,7 @@ impl Clients {
 
     /// Waits until what was sent is acknowledged, for a while.
     pub(super) fn flush(&self) {
-        if !self.settlement.flush(LAST_FLUSH) {
+        if !self.settlements.flush(LAST_FLUSH) {
             tracing::warn!(
                 target: "callgate::pipeline", code = "run.left-without-answer", tenant = %self.tenant.name,
                 "some records that were sent were not acknowledged in time; theirs come again"

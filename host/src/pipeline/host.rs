@@ -14,6 +14,7 @@ use super::observe::Observer;
 use super::worker::{self, Worker};
 use crate::consume::{FirstStart, GroupStatus, Pollers};
 use crate::invoke::{self, Invoker, Watchdog};
+use crate::settle::Guarantee;
 
 /// Between attempts to make clients that the Kafka client has refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
@@ -33,6 +34,8 @@ pub struct HostSettings {
     pub instance_id: Option<String>,
     /// Where a group begins that has never committed.
     pub first_start: FirstStart,
+    /// How sure it is that nothing is repeated.
+    pub guarantee: Guarantee,
 }
 
 /// See the module.
@@ -48,7 +51,7 @@ pub struct Host {
     // What is wanted, and cannot be yet.
     unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
     // Ends guests that run for too long, until the last worker has gone.
-    _watchdog: Watchdog,
+    watchdog: Watchdog,
 }
 
 impl Host {
@@ -78,8 +81,13 @@ impl Host {
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
             unfinished: None,
-            _watchdog: watchdog,
+            watchdog,
         })
+    }
+
+    /// What the workers' guests run in.
+    pub(super) fn sandbox(&self) -> (invoke::Settings, Watchdog) {
+        (self.settings.invoke.clone(), self.watchdog.clone())
     }
 
     /// Makes what runs equal to these handlers. A version that takes another's place does so between two calls, and
@@ -112,7 +120,7 @@ impl Host {
             return false;
         }
         if !self.tenants.contains_key(name) {
-            match Clients::new(&handlers[0].tenant) {
+            match Clients::new(&handlers[0].tenant, &self.settings.guarantee) {
                 Ok(clients) => {
                     self.tenants.insert(name.clone(), clients);
                 }

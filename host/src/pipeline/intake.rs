@@ -9,7 +9,7 @@ use super::bound::Routes;
 use super::jobs::{Job, Jobs};
 use super::quota::Quota;
 use super::unit::Settlement;
-use crate::broker::TopicPartition;
+use crate::broker::{GroupQuestions, TopicPartition};
 use crate::consume::{Intake, Partition};
 
 /// The routes of one group, and the workers' queue behind them.
@@ -24,6 +24,10 @@ pub(super) struct GroupIntake {
 }
 
 impl Intake for GroupIntake {
+    fn joining(&self, group: GroupQuestions) {
+        self.settlement.bind(group);
+    }
+
     fn ordering(&self, topic: &str) -> Ordering {
         self.routes.get(topic).map(|bound| bound.route.ordering).unwrap_or_default()
     }

@@ -1,15 +1,18 @@
 //! From a handler as it was found to a version that can run: on a thread of its own, since compiling takes long.
 
+use std::iter;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use super::assemble::Assembler;
+use super::assemble::{Assembler, Brokers, NotLoaded, host as host_settings};
 use super::bound::Handler;
 use super::overview::Refused;
 use super::probation::Probation;
 use super::reconcile::Event;
 use super::rollout::HandlerName;
+use crate::config::{Fault, Operator};
 use crate::deploy;
+use crate::invoke::{self, Compiler, HostError, Trial, Watchdog};
 
 /// What is to be loaded.
 pub(super) struct Load {
@@ -30,21 +33,42 @@ pub(super) enum Loaded {
     NotNow(Refused),
 }
 
-/// The thread; it ends when the sender of its queue is dropped.
-pub(super) fn start(loads: mpsc::Receiver<Load>, events: mpsc::Sender<Event>) -> JoinHandle<()> {
-    thread::Builder::new()
-        .name("deploy-loader".into())
-        .spawn(move || {
-            for load in loads {
-                let outcome = load_one(&load, &events);
+/// What loads: the thread's own.
+pub(super) struct Loader {
+    pub(super) compiler: Arc<Compiler>,
+    /// Versions are tried in what they will run in.
+    pub(super) sandbox: invoke::Settings,
+    pub(super) watchdog: Watchdog,
+}
+
+impl Loader {
+    /// Starts the thread; it ends when the sender of its queue is dropped.
+    pub(super) fn start(self, loads: mpsc::Receiver<Load>, events: mpsc::Sender<Event>) -> JoinHandle<()> {
+        thread::Builder::new()
+            .name("deploy-loader".into())
+            .spawn(move || self.run(&loads, &events))
+            .expect("the system has a thread left")
+    }
+
+    fn run(&self, loads: &mpsc::Receiver<Load>, events: &mpsc::Sender<Event>) {
+        while let Ok(first) = loads.recv() {
+            // Between loads there is none: it holds memory.
+            let trial = Trial::new(&self.sandbox, &self.watchdog);
+            for load in iter::once(first).chain(iter::from_fn(|| loads.try_recv().ok())) {
+                let outcome = match &trial {
+                    Ok(trial) => load_one(&load, trial, events),
+                    Err(error) => Loaded::NotNow(Refused { code: "run.no-room", sentence: error.to_string() }),
+                };
                 // Nobody listens any more while the host stops.
                 let _ = events.send(Event::Loaded { name: load.name, number: load.number, outcome });
             }
-        })
-        .expect("the system has a thread left")
+            // All that is to run is loaded, and so in use.
+            self.compiler.prune_cache();
+        }
+    }
 }
 
-fn load_one(load: &Load, events: &mpsc::Sender<Event>) -> Loaded {
+fn load_one(load: &Load, trial: &Trial, events: &mpsc::Sender<Event>) -> Loaded {
     let probation = load.found.rollback.map(|traps| {
         let (name, version, events) = (load.name.clone(), load.found.version.clone(), events.clone());
         Probation::new(traps, move || {
@@ -52,5 +76,37 @@ fn load_one(load: &Load, events: &mpsc::Sender<Event>) -> Loaded {
             let _ = events.send(Event::Failing { name: name.clone(), version: version.clone() });
         })
     });
-    load.assembler.handler(&load.found, probation)
+    match load.assembler.handler(&load.found, trial, probation) {
+        Ok(handler) => Loaded::Ready(handler),
+        Err(NotLoaded { fault, again }) => {
+            let refused = Refused { code: fault.code.as_str(), sentence: fault.to_string() };
+            if again { Loaded::NotNow(refused) } else { Loaded::Refused(refused) }
+        }
+    }
+}
+
+/// Takes versions through all that a host does before it runs them, and runs none: for whoever wants to know what would
+/// become of them.
+pub struct Rehearsal {
+    assembler: Assembler,
+    trial: Trial,
+}
+
+impl Rehearsal {
+    /// For one reading of the operator's file.
+    ///
+    /// # Errors
+    /// What the machine refuses.
+    pub fn new(operator: Arc<Operator>, compiler: Arc<Compiler>) -> Result<Self, HostError> {
+        let trial = Trial::new(&host_settings(&operator).invoke, &Watchdog::start()?)?;
+        Ok(Self { assembler: Assembler::new(operator, compiler, Brokers::Real), trial })
+    }
+
+    /// Loads a version as a host would.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn load(&self, found: &deploy::Handler) -> Result<(), Fault> {
+        self.assembler.handler(found, &self.trial, None).map(|_| ()).map_err(|refused| refused.fault)
+    }
 }

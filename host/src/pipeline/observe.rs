@@ -5,7 +5,7 @@ use std::time::Duration;
 use callgate_core::record::Record;
 
 use super::bound::Bound;
-use crate::settle::End;
+use crate::settle::{End, TransactionEnd};
 
 /// How a record has ended.
 #[derive(Debug)]
@@ -33,4 +33,7 @@ pub trait Observer: Send + Sync {
 
     /// A record has ended.
     fn ended(&self, ended: &Ended<'_>);
+
+    /// A transaction of the group has ended.
+    fn transaction_ended(&self, group_id: &str, end: TransactionEnd);
 }

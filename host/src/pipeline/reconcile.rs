@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::assemble::{Assembler, Brokers};
 use super::bound::Handler;
 use super::host::Host;
-use super::loader::{self, Load, Loaded};
+use super::loader::{Load, Loaded, Loader};
 use super::overview::{HandlerStatus, Overview, Refused};
 use super::rollout::{HandlerName, Latest, Rollout, Version};
 use crate::config::{Fault, Operator};
@@ -65,11 +65,13 @@ impl Reconciler {
     ) -> Self {
         let (events, inbox) = mpsc::channel();
         let (loads, queue) = mpsc::channel();
-        let loader = loader::start(queue, events.clone());
+        let (sandbox, watchdog) = host.sandbox();
+        let loader = Loader { compiler: compiler.clone(), sandbox, watchdog }.start(queue, events.clone());
         let operator = Arc::new(operator);
         let state = State {
             watch: Watch::new(operator.deploy.directory.clone(), verify),
             looked: Instant::now(),
+            started: false,
             snapshot: None,
             assembler: Arc::new(Assembler::new(operator.clone(), compiler.clone(), brokers)),
             operator,
@@ -121,6 +123,8 @@ struct Known {
 struct State {
     watch: Watch,
     looked: Instant,
+    // Whether all that lay in the directory at the start has been seen.
+    started: bool,
     snapshot: Option<Snapshot>,
     operator: Arc<Operator>,
     // Counts the readings of the operator's file.
@@ -171,6 +175,10 @@ impl State {
             Look::Unchanged => {}
         }
         self.overview.set_directory_alert(self.watch.alert().map(ToString::to_string));
+        if !self.started && !self.watch.is_settling() {
+            self.started = true;
+            self.publish();
+        }
         if self.again.is_some_and(|again| now >= again) {
             self.again = None;
             for known in self.known.values_mut().filter(|known| known.again) {
@@ -341,10 +349,13 @@ impl State {
         (self.listener)(&News::Refused(name, refused));
     }
 
-    /// Has the host follow, and publishes what an operator may see.
     fn follow(&mut self) {
         let wanted = self.rollout.wanted();
         self.host.follow(&wanted);
+        self.publish();
+    }
+
+    fn publish(&self) {
         self.overview.set_groups(self.host.groups());
         let handlers = self.rollout.all().map(|(name, running, latest)| HandlerStatus {
             name: name.clone(),
@@ -352,7 +363,7 @@ impl State {
             loading: latest == Latest::Loading,
             refused: self.known.get(name).and_then(|known| known.refused.clone()),
         });
-        self.overview.set_handlers(handlers.collect(), self.rollout.is_decided());
+        self.overview.set_handlers(handlers.collect(), self.started && self.rollout.is_decided());
     }
 }
 

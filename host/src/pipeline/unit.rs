@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use callgate_core::dead_letter::{DeadLetterContext, dead_letter, dead_letter_topic};
 use callgate_core::failure::Failure;
+use callgate_core::offsets::Commit;
 use callgate_core::record::{Coordinate, OutgoingRecord, Record};
 use callgate_core::reply::{ReturnAddress, error_reply};
 
 use super::bound::Bound;
 use super::observe::{Ended, Observer};
-use crate::consume::Place;
-use crate::settle::{self, End, Unit};
+use crate::consume::{Hold, Place};
+use crate::settle::{self, End, TransactionEnd, Unit};
 
 /// How the ends of records are made durable.
 pub(super) type Settlement = settle::Settlement<RecordUnit>;
@@ -31,6 +32,8 @@ pub(super) struct RecordUnit {
 }
 
 impl Unit for RecordUnit {
+    type Hold = Hold;
+
     fn coordinate(&self) -> &Coordinate {
         &self.record.coordinate
     }
@@ -87,5 +90,21 @@ impl Unit for RecordUnit {
             );
         }
         observer.ended(&Ended { record: &record, bound: &bound, reply_topic, attempts, status, end, took });
+    }
+
+    fn slot(&self) -> usize {
+        self.place.partition().slot()
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        self.place.partition().hold()
+    }
+
+    fn commit_with(units: &[&Self]) -> Option<Commit> {
+        Place::commit_with(units.iter().map(|unit| &unit.place))
+    }
+
+    fn transaction_ended(&self, end: TransactionEnd) {
+        self.observer.transaction_ended(&self.bound.handler.group_id, end);
     }
 }

@@ -9,18 +9,23 @@
 
 mod at_least_once;
 mod delivery;
+mod exactly_once;
 mod mender;
 mod outbox;
 mod settlement;
 
-pub use settlement::Settlement;
+pub use settlement::{Guarantee, Settlement, Settlements};
 
 use callgate_core::failure::{Failure, Reason};
+use callgate_core::offsets::Commit;
 use callgate_core::record::{Coordinate, OutgoingRecord};
 
 /// A record on its way to its end. It is handed back by [`end`](Unit::end), once; if it is dropped instead, its offset
 /// is never committed and it comes again.
 pub trait Unit: Send + Sync + 'static {
+    /// Keeps its partition from being given up.
+    type Hold: Send;
+
     /// Where it stands.
     fn coordinate(&self) -> &Coordinate;
 
@@ -44,6 +49,29 @@ pub trait Unit: Send + Sync + 'static {
 
     /// It has ended so.
     fn end(self, end: End);
+
+    /// A small number that all records of its partition have in common: partitions are spread by it.
+    fn slot(&self) -> usize;
+
+    /// Keeps its partition from being given up as long as a transaction holds its outcome; `None`: it is fenced.
+    fn hold(&self) -> Option<Self::Hold>;
+
+    /// What to commit for the partition of these, all of one assignment, together with their ends. `None` for none.
+    fn commit_with(units: &[&Self]) -> Option<Commit>;
+
+    /// A transaction of its group that held its outcome has ended, for whoever counts.
+    fn transaction_ended(&self, end: TransactionEnd);
+}
+
+/// How a transaction has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionEnd {
+    /// All of it counts.
+    Committed,
+    /// Nothing of it counts; it is written again.
+    Aborted,
+    /// That is for the committed offsets to say.
+    InDoubt,
 }
 
 /// How a record has ended, for whoever counts.

@@ -8,29 +8,75 @@ use callgate_core::record::OutgoingRecord;
 use tokio::time::sleep;
 
 use super::at_least_once::AtLeastOnce;
+use super::exactly_once::{Common, ExactlyOnce};
 use super::outbox::{FIRST_PAUSE, MAX_PAUSE};
 use super::{Answer, Unit};
-use crate::broker::{ClientSettings, Directory, KnownTopic, TopicProblem};
+use crate::broker::{ClientSettings, Directory, GroupQuestions, KnownTopic, TopicProblem};
 
-/// See the module. Made once a tenant; each of the tenant's groups has its own [of it](Self::of_group).
-pub enum Settlement<U: Unit> {
-    /// Acknowledged first, its offset committed later.
-    AtLeastOnce(AtLeastOnce<U>),
+/// What the operator wants to be sure of.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Guarantee {
+    /// Nothing is lost; after a crash some is repeated.
+    #[default]
+    AtLeastOnce,
+    /// Nor is anything repeated, for whoever reads only what is committed.
+    ExactlyOnce {
+        /// This host's name among its replicas, if it has one that stays the same over restarts.
+        instance: Option<String>,
+    },
 }
 
-impl<U: Unit> Settlement<U> {
-    /// Makes the producer, and a thread that sees to what could not be delivered.
+/// How the ends of a tenant's records are made durable. Each of its groups has a [`Settlement`].
+pub enum Settlements<U: Unit> {
+    /// One producer for all groups.
+    AtLeastOnce(AtLeastOnce<U>),
+    /// Producers for each group.
+    ExactlyOnce(Arc<Common>),
+}
+
+impl<U: Unit> Settlements<U> {
+    /// Makes what the groups share.
     ///
     /// # Errors
     /// librdkafka's own sentence, where it refuses the settings.
-    pub fn new(settings: &ClientSettings) -> Result<Self, String> {
-        AtLeastOnce::new(settings).map(Self::AtLeastOnce)
+    pub fn new(settings: &ClientSettings, guarantee: &Guarantee) -> Result<Self, String> {
+        Ok(match guarantee {
+            Guarantee::AtLeastOnce => Self::AtLeastOnce(AtLeastOnce::new(settings)?),
+            Guarantee::ExactlyOnce { instance } => Self::ExactlyOnce(Common::new(settings, instance.as_deref())?),
+        })
     }
 
-    /// For the records of one of the tenant's groups.
-    pub fn of_group(&self, _group_id: &str) -> Self {
+    /// For the records of one group, as long as it is joined.
+    pub fn of_group(&self, group_id: &str) -> Settlement<U> {
         match self {
-            Self::AtLeastOnce(way) => Self::AtLeastOnce(way.clone()),
+            Self::AtLeastOnce(way) => Settlement::AtLeastOnce(way.clone()),
+            Self::ExactlyOnce(common) => Settlement::ExactlyOnce(ExactlyOnce::new(common, group_id)),
+        }
+    }
+
+    /// Waits until everything that was sent has its answer, at most for `timeout`. Returns whether it has.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        match self {
+            Self::AtLeastOnce(way) => way.flush(timeout),
+            Self::ExactlyOnce(common) => common.flush(timeout),
+        }
+    }
+}
+
+/// See the module.
+pub enum Settlement<U: Unit> {
+    /// Acknowledged first, its offset committed later.
+    AtLeastOnce(AtLeastOnce<U>),
+    /// With its offset in one transaction.
+    ExactlyOnce(ExactlyOnce<U>),
+}
+
+impl<U: Unit> Settlement<U> {
+    /// The group's client has been made. To be called before there are records.
+    pub fn bind(&self, group: GroupQuestions) {
+        match self {
+            Self::AtLeastOnce(_) => {}
+            Self::ExactlyOnce(way) => way.bind(group),
         }
     }
 
@@ -38,6 +84,7 @@ impl<U: Unit> Settlement<U> {
     pub fn directory(&self) -> &Arc<Directory> {
         match self {
             Self::AtLeastOnce(way) => way.directory(),
+            Self::ExactlyOnce(way) => way.directory(),
         }
     }
 
@@ -64,6 +111,7 @@ impl<U: Unit> Settlement<U> {
     pub async fn done(&self, unit: U) {
         match self {
             Self::AtLeastOnce(way) => way.done(unit),
+            Self::ExactlyOnce(way) => way.done(unit).await,
         }
     }
 
@@ -71,6 +119,7 @@ impl<U: Unit> Settlement<U> {
     pub async fn reply(&self, unit: U, record: OutgoingRecord) {
         match self {
             Self::AtLeastOnce(way) => way.reply(unit, record).await,
+            Self::ExactlyOnce(way) => way.reply(unit, record).await,
         }
     }
 
@@ -78,13 +127,7 @@ impl<U: Unit> Settlement<U> {
     pub async fn dead_letter(&self, unit: U, failure: Failure, answer: Answer) {
         match self {
             Self::AtLeastOnce(way) => way.dead_letter(unit, failure, answer).await,
-        }
-    }
-
-    /// Waits until everything handed over has its end, at most for `timeout`. Returns whether it has.
-    pub fn flush(&self, timeout: Duration) -> bool {
-        match self {
-            Self::AtLeastOnce(way) => way.flush(timeout),
+            Self::ExactlyOnce(way) => way.dead_letter(unit, failure, answer).await,
         }
     }
 }

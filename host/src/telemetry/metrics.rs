@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::pipeline::{Bound, Ended, Observer, Overview};
-use crate::settle::End;
+use crate::settle::{End, TransactionEnd};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandlerLabels {
@@ -40,6 +40,12 @@ struct EndLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct GroupLabels {
     group: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransactionLabels {
+    group: String,
+    end: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,6 +82,7 @@ pub struct Metrics {
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
+    transactions: Family<TransactionLabels, Counter>,
     versions: Family<VersionLabels, Gauge>,
     refused: Family<RefusedLabels, Gauge>,
     deployments: Family<OutcomeLabels, Counter>,
@@ -128,6 +135,8 @@ impl Default for Metrics {
         let (rebalances, failed_commits) = (Family::default(), Family::default());
         registry.register("rebalances", "Rebalances since the start", rebalances.clone());
         registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
+        let transactions = Family::default();
+        registry.register("transactions", "Transactions that have ended, by how", transactions.clone());
         let (versions, refused, deployments) = (Family::default(), Family::default(), Family::default());
         let directory_alert = Gauge::default();
         registry.register("handler_version", "The version of each handler that runs", versions.clone());
@@ -158,6 +167,7 @@ impl Default for Metrics {
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
             rebalances,
             failed_commits,
+            transactions,
             versions,
             refused,
             deployments,
@@ -278,5 +288,14 @@ impl Observer for Metrics {
             End::Done => known.done.inc(),
             End::DeadLettered { reason, .. } => self.end(&known.labels, "dead-letter", reason.as_str()).inc(),
         };
+    }
+
+    fn transaction_ended(&self, group_id: &str, end: TransactionEnd) {
+        let end = match end {
+            TransactionEnd::Committed => "committed",
+            TransactionEnd::Aborted => "aborted",
+            TransactionEnd::InDoubt => "in-doubt",
+        };
+        self.transactions.get_or_create(&TransactionLabels { group: group_id.to_owned(), end }).inc();
     }
 }

@@ -95,6 +95,20 @@ fn a_commit_is_due_when_something_has_ended_since_the_last_one() {
     assert!(!offsets.dirty());
 }
 
+#[test]
+fn a_snapshot_may_run_ahead_of_what_has_ended() {
+    let mut offsets = Offsets::new(1, 10, Ended::none());
+    let [a, b, c] = [10, 11, 12].map(|offset| begin(&mut offsets, offset));
+    let foreign = begin(&mut Offsets::new(2, 10, Ended::none()), 10);
+    let commit = offsets.snapshot_with([&b, &c, &foreign].into_iter(), TOPIC, 1);
+    assert_eq!(commit.offset, 10);
+    assert_eq!(read_back(&commit), Ended::new(vec![10], 13));
+    assert_eq!((offsets.committable(), offsets.in_flight()), (10, 3), "nothing has ended by that");
+    assert_eq!(read_back(&offsets.snapshot(TOPIC, 2)), Ended::none());
+    assert!(offsets.end(a) && offsets.end(b) && offsets.end(c));
+    assert_eq!(offsets.committable(), 13);
+}
+
 /// Distances from record to record: dense, with small gaps, or with large ones.
 fn distances(records: usize) -> impl Strategy<Value = Vec<i64>> {
     prop::sample::select(vec![1i64, 3, 200, 20_000])

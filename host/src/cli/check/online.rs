@@ -104,7 +104,7 @@ fn ask(operator: &Operator, set: &ClientSet<'_>) -> Result<Answers, Fault> {
         let message = format!("the Kafka client does not take the settings {}: {error}", whose(set));
         Fault::new(place(operator, set), Code::PropertyInvalid, message, "correct the properties")
     })?;
-    let view = View::of(&inspector, &set.subjects).map_err(|no_answer| {
+    let view = View::of(&inspector, &set.subjects, operator.kafka.delivery).map_err(|no_answer| {
         let servers = &set.client.bootstrap_servers;
         let (code, message, hint) = match no_answer {
             NoAnswer::Credentials(reason) => (

@@ -7,7 +7,7 @@ use callgate_core::dead_letter::dead_letter_topic;
 use callgate_core::route::TopicSelector;
 
 use crate::pipeline::{Bound, Ended, Handler, Observer};
-use crate::settle::End;
+use crate::settle::{End, TransactionEnd};
 
 /// Prints on stdout; in colour on a terminal.
 pub(super) struct Lines {
@@ -53,6 +53,9 @@ const RED: u8 = 31;
 
 impl Observer for Lines {
     fn called(&self, _: &Bound, _: Result<u16, &'static str>, _: Duration) {}
+
+    // The embedded broker's transactions are none.
+    fn transaction_ended(&self, _: &str, _: TransactionEnd) {}
 
     fn ended(&self, ended: &Ended<'_>) {
         let at = &ended.record.coordinate;

@@ -108,7 +108,12 @@ impl Group {
                 opened.at.clone(),
                 ordering,
                 self.epoch,
-                Beginning { topic_id: opened.topic_id, position: opened.position, metadata: opened.metadata },
+                Beginning {
+                    topic_id: opened.topic_id,
+                    position: opened.position,
+                    metadata: opened.metadata,
+                    slot: self.free_slot(),
+                },
                 bounds,
                 self.wake.clone(),
             ));
@@ -128,6 +133,12 @@ impl Group {
             status.opening = 0;
             status.assigned = assigned;
         });
+    }
+
+    /// The lowest number that no partition has.
+    fn free_slot(&self) -> usize {
+        let taken: BTreeSet<usize> = self.active.values().map(|active| active.partition.slot()).collect();
+        (0..).zip(&taken).find(|(free, taken)| free != *taken).map_or(taken.len(), |(free, _)| free)
     }
 
     fn watch_consumed(&self) {
@@ -179,7 +190,9 @@ impl Group {
             going.iter().for_each(|partition| partition.fence());
         }
         let waiting = matches!(self.rebalance, Some(Rebalance::Going { until, .. }) if now < until);
-        if self.commits.is_on_its_way() && waiting {
+        // A transaction that holds what the partitions' records ended with is committed by now, or is being aborted.
+        let held = going.iter().any(|partition| partition.is_held());
+        if (self.commits.is_on_its_way() || held) && waiting {
             return false;
         }
         self.give_up();

@@ -6,7 +6,7 @@ const BOUNDS: Bounds = Bounds { records: 4, bytes: 1000 };
 
 fn partition(bounds: Bounds) -> Arc<Partition> {
     let at = TopicPartition { topic: "orders".into(), partition: 0 };
-    let beginning = Beginning { topic_id: [0; 16], position: 10, metadata: None };
+    let beginning = Beginning { topic_id: [0; 16], position: 10, metadata: None, slot: 0 };
     Arc::new(Partition::new(at, Ordering::Partition, 1, beginning, bounds, Arc::default()))
 }
 
@@ -44,6 +44,31 @@ fn nothing_is_committed_above_a_record_that_has_not_ended() {
     assert_eq!(partition.commit().map(|commit| commit.offset), Some(10));
     first.end();
     assert_eq!(partition.commit().map(|commit| commit.offset), Some(12));
+}
+
+#[test]
+fn a_transaction_commits_what_has_not_ended_yet() {
+    let partition = partition(BOUNDS);
+    let lane = taken_in(&partition, 3);
+    let [a, b, c] = [(); 3].map(|()| partition.next(&lane).expect("a record waits").split(&partition).1);
+    let first = Place::commit_with([&a, &b].into_iter()).expect("two places");
+    assert_eq!((first.offset, partition.started()), (12, 3), "it may yet be aborted");
+    let second = Place::commit_with([&a].into_iter()).expect("a place");
+    assert_eq!(second.offset, 11);
+    assert_eq!(Place::commit_with(std::iter::empty()), None);
+    [a, b, c].into_iter().for_each(Place::end);
+    assert_eq!(partition.started(), 0);
+}
+
+#[test]
+fn a_partition_is_held_only_as_long_as_it_is_ours() {
+    let partition = partition(BOUNDS);
+    let hold = partition.hold().expect("it is ours");
+    partition.fence();
+    assert!(partition.is_held(), "a transaction is open");
+    assert!(partition.hold().is_none());
+    drop(hold);
+    assert!(!partition.is_held());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 
+use super::super::outcome::sentence;
 use super::super::{DESCRIPTORS, engine};
 
 /// Exit status: the component is invalid; what is wrong stands on stderr.
@@ -122,13 +123,8 @@ fn compile() -> Result<(), (u8, String)> {
     let failed = |error: io::Error| (FAILED, error.to_string());
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes).map_err(failed)?;
-    let engine = engine::compiling().map_err(|error| (FAILED, reason(&error)))?;
-    let code = engine.precompile_component(&bytes).map_err(|error| (INVALID, reason(&error)))?;
+    let engine = engine::compiling().map_err(|error| (FAILED, sentence(&error)))?;
+    let code = engine.precompile_component(&bytes).map_err(|error| (INVALID, sentence(&error)))?;
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
     out.write_all(&code).map_err(failed)
-}
-
-/// What wasmtime says of a component that it refuses, in one line.
-pub(super) fn reason(error: &wasmtime::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -44,6 +44,7 @@ impl Use {
 pub(super) fn judge(subject: &Subject<'_>, view: &View) -> Findings {
     let mut findings = Findings::default();
     judge_group(subject, view, &mut findings);
+    judge_transactions(subject, view, &mut findings);
     for route in &subject.handler.routes {
         let there = judge_route(subject.handler, route, view, &mut findings);
         findings.topics.push(there);
@@ -66,6 +67,24 @@ fn judge_group(Subject { handler, place }: &Subject<'_>, view: &View, findings: 
     };
     let message = format!("whether the consumer group {group} may be joined cannot be told: {untold}");
     findings.warning(place, Code::NotTold, message, "see that its user has READ on the group".to_owned());
+}
+
+fn judge_transactions(Subject { handler, place }: &Subject<'_>, view: &View, findings: &mut Findings) {
+    let (tenant, group) = (&handler.tenant.name, &handler.group);
+    let hint =
+        format!("allow its user the operations WRITE and DESCRIBE on transactional ids with the prefix {group}.");
+    match view.transactions(group) {
+        None | Some(Ok(())) => {}
+        Some(Err(NotDescribed::Other(reason))) => {
+            let message =
+                format!("whether tenant {tenant} may use the transactional ids {group}.* cannot be told: {reason}");
+            findings.warning(place, Code::NotTold, message, hint);
+        }
+        Some(Err(_)) => {
+            let message = format!("tenant {tenant} may not use the transactional ids {group}.*");
+            findings.fault(place, Code::TransactionsForbidden, message, hint);
+        }
+    }
 }
 
 /// Judges all topics of a route. Returns how many of its own there are.

@@ -8,13 +8,15 @@ use callgate_core::route::TopicSelector;
 
 use super::Subject;
 use crate::broker::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
-use crate::config::{HandlerRoute, Tenant};
+use crate::config::{Delivery, HandlerRoute, Tenant};
 use crate::deploy::Handler;
 
 /// What the brokers say.
 pub(super) struct View {
     topics: BTreeMap<Arc<str>, Topic>,
     groups: BTreeMap<Arc<str>, Described<Option<Allowed>>>,
+    /// By group, whether its transactional ids may be used, where they will be.
+    transactions: BTreeMap<Arc<str>, Described<()>>,
     /// The names of all topics, for patterns.
     names: Vec<Arc<str>>,
     /// What patterns do not get: by group, what its routes name; by tenant, where its fixed replies go.
@@ -32,10 +34,11 @@ pub(super) struct Topic {
 }
 
 impl View {
-    pub(super) fn of(inspector: &Inspector, subjects: &[Subject<'_>]) -> Result<Self, NoAnswer> {
+    pub(super) fn of(inspector: &Inspector, subjects: &[Subject<'_>], delivery: Delivery) -> Result<Self, NoAnswer> {
         let mut view = Self {
             topics: BTreeMap::new(),
             groups: BTreeMap::new(),
+            transactions: BTreeMap::new(),
             names: Vec::new(),
             named: gathered(subjects, |handler| &handler.group, named),
             replies: gathered(subjects, |handler| &handler.tenant.name, |route| route.route.reply_to.as_ref()),
@@ -58,8 +61,13 @@ impl View {
         view.describe(inspector, &wanted)?;
         view.try_to_create(inspector, &dead_letters);
         for Subject { handler, .. } in subjects {
-            if !view.groups.contains_key(&handler.group) {
-                view.groups.insert(handler.group.clone(), inspector.group(&handler.group));
+            let group = &handler.group;
+            if !view.groups.contains_key(group) {
+                view.groups.insert(group.clone(), inspector.group(group));
+                if delivery == Delivery::ExactlyOnce {
+                    let may = inspector.may_use_transactional_id(&format!("{group}.check"));
+                    view.transactions.insert(group.clone(), may);
+                }
             }
         }
         Ok(view)
@@ -97,6 +105,10 @@ impl View {
 
     pub(super) fn group(&self, name: &str) -> Option<&Described<Option<Allowed>>> {
         self.groups.get(name)
+    }
+
+    pub(super) fn transactions(&self, group: &str) -> Option<&Described<()>> {
+        self.transactions.get(group)
     }
 
     /// The topics whose records a route gets: the one it names, or those that match its pattern now.
