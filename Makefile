@@ -6,6 +6,7 @@ RECORDS := 100000
 KILLS := 10
 DELIVERY := at-least-once
 REPEATS := 3
+SECONDS := 8
 MINUTES := 5
 SWAPS := 30
 HANDLERS := 1000
@@ -15,7 +16,7 @@ ONLY :=
 stage = @printf '\n\033[1m==> %s\033[0m\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check guests build whole-way with-faults kill-run soak bench scale swap-run tools clean
+.PHONY: help demo test check guests build whole-way with-faults kill-run soak bench isolation scale swap-run tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +68,9 @@ soak: build guests $(VENV) ## two hosts on three brokers, faults all the time: M
 bench: RECORDS := 200000
 bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3
 	$(PYTHON) tests/bench.py --records $(RECORDS) --repeats $(REPEATS)
+
+isolation: guests $(VENV) ## one tenant beside another that misbehaves: ONLY=spin,trap SECONDS=8 REPEATS=3
+	$(PYTHON) tests/isolation.py --only '$(ONLY)' --seconds $(SECONDS) --repeats $(REPEATS)
 
 scale: guests $(VENV) ## HANDLERS=1000 of TENANTS=100 in one host: how long it takes to start, and what it holds
 	$(PYTHON) tests/scale_run.py --handlers $(HANDLERS) --tenants $(TENANTS)

@@ -84,7 +84,7 @@ fn arguments() -> Result<Arguments, String> {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let cache = tempfile::tempdir()?;
     let cache = CacheSettings { folder: cache.path().join("code"), key: None };
-    let settings = Settings { slots: 128, max_memory: 4 << 30 };
+    let settings = Settings { slots: 128, warm_memory: 1 << 30, max_memory: 4 << 30 };
     let component = fs::read(&arguments.component).map_err(|error| format!("{}: {error}", arguments.component))?;
     let began = Instant::now();
     let artifact = Arc::new(Compiler::new(&cache, CompileIn::ThisProcess)?.load(&component)?);

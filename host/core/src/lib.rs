@@ -13,6 +13,7 @@
 
 pub mod address;
 pub mod breaker;
+pub mod budget;
 pub mod chain;
 mod cloudevents;
 pub mod dead_letter;

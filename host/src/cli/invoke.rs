@@ -140,7 +140,7 @@ impl Invoke {
             log: Arc::new(LogBudget::new(MAX_LOG)),
             outbound: Arc::new(Outbound::closed()),
         });
-        let settings = Settings { slots: 1, max_memory: CALL_LIMITS.max_memory };
+        let settings = Settings { slots: 1, warm_memory: 0, max_memory: CALL_LIMITS.max_memory };
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;
         match invoke::runtime()?.block_on(invoker.call(&callable, request, &CALL_LIMITS)) {
             Ok(response) => Ok(Ok(response)),

@@ -26,6 +26,9 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// costs more than clearing them, and does not scale to two threads at all.
 const KEEP_RESIDENT: usize = 2 << 20;
 
+/// What an instance that is not in use keeps at most.
+const WARM_BYTES: usize = KEEP_RESIDENT + TABLE_ELEMENTS * size_of::<usize>();
+
 /// Stacks for one call. A guest of WASI 0.2 runs on one. In WASI 0.3 a guest that waits in a blocking call keeps its
 /// stack while the host goes on with another task of the same call; a component that was composed of several may do so
 /// in each of them.
@@ -88,11 +91,17 @@ fn pool(settings: &Settings, wasi: Wasi) -> PoolingAllocationConfig {
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(settings.max_memory)
-        .max_unused_warm_slots(slots)
+        .max_unused_warm_slots(warm_slots(settings))
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         // A faster way to clear memory (30.0k instead of 20.3k with a stack of 1 MiB), but in this version it skips
         // dirty pages that are swapped out or being moved, so what one tenant wrote could reach another.
         .pagemap_scan(Enabled::No);
     pool
+}
+
+/// How many instances are kept warm: half of the memory for it is for each version of WASI.
+fn warm_slots(settings: &Settings) -> u32 {
+    let affordable = settings.warm_memory / 2 / WARM_BYTES;
+    u32::try_from(affordable).unwrap_or(u32::MAX).clamp(1, settings.slots)
 }

@@ -21,9 +21,9 @@ use super::next::Next;
 use super::outbound::{Outgoing, Sending};
 use super::{Callable, wrapped};
 
-/// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
-/// little memory of its own (header lists most), which no other limit sees.
-const RESOURCES: usize = 512;
+/// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host memory
+/// of its own, header lists most. Some hundred requests at once need as many; each call reserves memory for all.
+const RESOURCES: usize = 256;
 
 /// Handles in the guest's tables, its own resources included.
 const HANDLES: usize = 10_000;
@@ -94,6 +94,11 @@ impl Guest {
         store.set_epoch_deadline(2);
         store.epoch_deadline_callback(|store| Ok(store.data().meter.tick()?));
         store
+    }
+
+    /// The most bytes of the host's own memory that one can make it hold: header lists, and the body that it writes.
+    pub(super) fn most_host_memory(limits: &CallLimits) -> usize {
+        RESOURCES * field_size_limit(limits) + BODY_CHUNKS * BODY_CHUNK_BYTES + limits.max_response_body
     }
 
     /// The memory that it has, and whether it wanted more.

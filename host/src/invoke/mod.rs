@@ -47,6 +47,7 @@ use std::io;
 use std::sync::Arc;
 
 use callgate_core::failure::Failure;
+use callgate_core::limits::CallLimits;
 
 use crate::config::Secret;
 
@@ -68,8 +69,10 @@ const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else 
 /// What a worker's side needs to know beforehand.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Calls at once on one worker. Each reserves address space, and keeps up to 2 MiB of memory warm once used.
+    /// Instances at once on one worker. Each reserves address space.
     pub slots: u32,
+    /// Bytes of memory that those of one worker keep when they are not in use, for the next ones.
+    pub warm_memory: usize,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
 }
@@ -101,6 +104,13 @@ impl Callable {
     /// The digest of the handler's own component, without the middleware around it.
     pub fn digest(&self) -> &Arc<str> {
         self.chain[self.chain.len() - 1].artifact.digest()
+    }
+
+    /// The most bytes that one call can make the host hold: what its guests have, and what the host keeps for each of
+    /// them, with the bodies that they pass on.
+    pub fn most_memory(&self, limits: &CallLimits) -> u64 {
+        let passed_on = limits.max_request_body * (self.chain.len() - 1);
+        (limits.max_memory + guest::Guest::most_host_memory(limits) * self.chain.len() + passed_on) as u64
     }
 }
 

@@ -40,7 +40,7 @@ static COFFEE_P3: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", 
 static MISCHIEF_P3: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief-p3")));
 
 fn settings() -> Settings {
-    Settings { slots: 128, max_memory: 256 << 20 }
+    Settings { slots: 128, warm_memory: 1 << 30, max_memory: 256 << 20 }
 }
 
 /// One cache for all tests and runs.

@@ -22,6 +22,8 @@ use crate::{deploy, machine};
 const SLOTS: u32 = 128;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
+/// What the instances of one worker keep at most when they are not in use.
+const MOST_WARM: usize = 512 << 20;
 /// Where the machine does not tell how much memory it has.
 const ASSUMED_MEMORY: u64 = 4 << 30;
 
@@ -41,8 +43,8 @@ pub fn host(operator: &Operator) -> HostSettings {
     HostSettings {
         workers,
         pollers: machine::cores(),
-        memory: usize::try_from(total).unwrap_or(usize::MAX),
-        invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY },
+        memory: total,
+        invoke: invoke::Settings { slots: SLOTS, warm_memory: warm_memory(total, workers), max_memory: MAX_MEMORY },
         instance_id: operator.kafka.instance_id.clone(),
         guarantee: match operator.kafka.delivery {
             config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
@@ -53,6 +55,11 @@ pub fn host(operator: &Operator) -> HostSettings {
             config::FirstStart::Latest => FirstStart::Latest,
         },
     }
+}
+
+/// What each worker's instances may keep when they are not in use: an eighth of the host's memory, all workers together.
+fn warm_memory(memory: u64, workers: usize) -> usize {
+    usize::try_from(memory / 8 / workers as u64).map_or(MOST_WARM, |share| share.min(MOST_WARM))
 }
 
 /// Which kind of broker the clients speak to.

@@ -27,6 +27,8 @@ use crate::settle;
 /// Between attempts to find room for a call.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long a call may wait for turns beyond its deadline after so many attempts that found no room.
+const MAX_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Carries a record to its end: route → request → invoke → response → reply → settle. Returns when the next record of
 /// its lane may start. May be dropped at any point: the record then has no end, and comes again.
@@ -45,6 +47,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         status: None,
         pass: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
+        memory: None,
         began: Instant::now(),
     };
 
@@ -68,11 +71,13 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request, patience).await {
+        let (called, mut memory) = worker.call(&unit.bound, request, patience).await;
+        let outcome = match called {
             Err(CallError::Overload(reason)) => {
+                drop(memory);
                 overloaded(&unit.bound, &reason, &mut pause).await;
                 // So that a call is not ended for want of turns for ever, however many compete.
-                patience = patience * 2 + unit.bound.limits.deadline;
+                patience = (patience * 2 + unit.bound.limits.deadline).min(MAX_PATIENCE);
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),
@@ -89,6 +94,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
+                drop(memory);
                 if planted::fault("retry-loses-place")
                     && let Some(next) = job.partition.next(&job.lane)
                 {
@@ -100,7 +106,11 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
                 is_first_call = !Arc::ptr_eq(&unit.bound.handler, &bound.handler);
                 unit.bound = bound;
             }
-            end => return settle(settlement, unit, end, outcome).await,
+            end => {
+                memory.shrink_to(held_until_settled(&unit.record, &outcome));
+                unit.memory = Some(memory);
+                return settle(settlement, unit, end, outcome).await;
+            }
         }
     }
 }
@@ -145,6 +155,13 @@ async fn overloaded(bound: &Bound, reason: &str, pause: &mut Duration) {
     tracing::warn!(target: "callgate::pipeline", code = "run.no-room", handler = %bound.handler, reason, "a call found no room; it is tried again");
     tokio::time::sleep(*pause).await;
     *pause = (*pause * 2).min(MAX_PAUSE);
+}
+
+/// The most that is in memory of what comes of a call: the answer, which the Kafka client copies, and the record in a dead
+/// letter. The record itself is counted by its partition.
+fn held_until_settled(record: &Record, outcome: &Result<(Response<Bytes>, Steering), Failure>) -> u64 {
+    let answer = outcome.as_ref().map_or(0, |(response, _)| response.body().len());
+    (2 * answer + record.size()) as u64
 }
 
 /// What core needs to decide.

@@ -13,6 +13,7 @@ use callgate_core::reply::{ReturnAddress, error_reply};
 use super::bound::Bound;
 use super::gate::Gate;
 use super::observe::{Ended, Observer};
+use super::room::Reserved;
 use crate::consume::{Hold, Place};
 use crate::settle::{self, End, TransactionEnd, Unit};
 
@@ -33,6 +34,8 @@ pub(super) struct RecordUnit {
     /// The host's span in a trace that the record brings.
     pub(super) span: Option<[u8; 8]>,
     pub(super) began: Instant,
+    /// Memory for what comes of it, held until that is where it should be.
+    pub(super) memory: Option<Reserved>,
 }
 
 impl Unit for RecordUnit {

@@ -41,7 +41,7 @@ impl Deploy {
     fn new(cache: &Path) -> Self {
         let cache = CacheSettings { folder: cache.join("code"), key: None };
         let program = env!("CARGO_BIN_EXE_callgate").into();
-        let settings = Settings { slots: 4, max_memory: 256 << 20 };
+        let settings = Settings { slots: 4, warm_memory: 0, max_memory: 256 << 20 };
         Self {
             compiler: Compiler::new(&cache, CompileIn::Child(program)).expect("a cache"),
             trial: Trial::new(&settings, &Watchdog::start().expect("a thread")).expect("address space"),
