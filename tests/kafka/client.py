@@ -26,6 +26,11 @@ from confluent_kafka.admin import (
 PATIENCE = 120
 """Seconds after which a test gives up. It says nothing about how long something should take."""
 
+AWAY = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._UNKNOWN_PARTITION,
+        KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE)
+"""What a reader is told while the broker is away, comes back, or is late with its heartbeats."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -61,9 +66,10 @@ class Client:
         self.bootstrap = bootstrap
         self.settings = {"bootstrap.servers": bootstrap, "log_level": 0}
         self.admin = AdminClient(self.settings)
-        # Not the partitioner of Java, so that a reply's partition is never right by chance.
+        # Not the partitioner of Java, so that a reply's partition is never right by chance. Idempotent, so that what is
+        # there twice was not sent twice by the test.
         self.producer = Producer({**self.settings, "linger.ms": 0, "partitioner": "consistent_random",
-                                  "message.max.bytes": 64 * 1024 * 1024})
+                                  "enable.idempotence": True, "message.max.bytes": 64 * 1024 * 1024})
         self._logs = {}
 
     def create(self, *topics, partitions=1, **config):
@@ -161,19 +167,19 @@ class Client:
 
     def commits(self, group, topic):
         """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none."""
-        known = {position.partition: (max(position.offset, 0), position.metadata)
-                 for position in self._positions(group, topic)}
-        return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
-
-    def _positions(self, group, topic):
         while True:
-            answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
             try:
-                return [at for at in answer.result(PATIENCE).topic_partitions if at.topic == topic]
+                known = {position.partition: (max(position.offset, 0), position.metadata)
+                         for position in self._positions(group, topic)}
+                return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
             except UnicodeDecodeError:
                 # The client takes the metadata to end with a NUL, which is not there. What it reads behind it need not
                 # be text, and is something else the next time.
                 continue
+
+    def _positions(self, group, topic):
+        answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
+        return [position for position in answer.topic_partitions if position.topic == topic]
 
 
 class Log:
@@ -249,7 +255,7 @@ class Log:
             elif error.code() == KafkaError._PARTITION_EOF:
                 # Where the last thing in a partition is a transaction's marker, only this tells that it was passed.
                 self._next[message.partition()] = message.offset()
-            elif error.code() not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+            elif error.code() not in AWAY:
                 failed = error  # raised when the others of this batch have been taken
         if failed:
             raise KafkaException(failed)
