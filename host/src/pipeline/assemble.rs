@@ -2,6 +2,7 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +19,11 @@ use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Network
 use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
-/// Calls at once on one worker; each reserves address space.
-const SLOTS: u32 = 128;
+/// Instances at once, all workers together. Each reserves 16 GiB of address space in the sandboxes of both versions of WASI,
+/// and a process has 128 TiB.
+const SLOTS: usize = 512;
+/// Of those, what one worker has at least and at most.
+const SLOTS_OF_WORKER: RangeInclusive<usize> = 64..=256;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
 /// What the instances of one worker keep at most when they are not in use.
@@ -44,7 +48,11 @@ pub fn host(operator: &Operator) -> HostSettings {
         workers,
         pollers: machine::cores(),
         memory: total,
-        invoke: invoke::Settings { slots: SLOTS, warm_memory: warm_memory(total, workers), max_memory: MAX_MEMORY },
+        invoke: invoke::Settings {
+            slots: slots(workers),
+            warm_memory: warm_memory(total, workers),
+            max_memory: MAX_MEMORY,
+        },
         instance_id: operator.kafka.instance_id.clone(),
         guarantee: match operator.kafka.delivery {
             config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
@@ -55,6 +63,10 @@ pub fn host(operator: &Operator) -> HostSettings {
             config::FirstStart::Latest => FirstStart::Latest,
         },
     }
+}
+
+fn slots(workers: usize) -> u32 {
+    (SLOTS / workers).clamp(*SLOTS_OF_WORKER.start(), *SLOTS_OF_WORKER.end()) as u32
 }
 
 /// What each worker's instances may keep when they are not in use: an eighth of the host's memory, all workers together.

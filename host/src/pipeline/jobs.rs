@@ -53,8 +53,7 @@ impl Waiting for Job {
 }
 
 /// The lanes that wait. One goes to a worker that sleeps; while none does, it waits in line until some worker finds that
-/// it is its tenant's turn. A lane whose call would only wait for the route's or the tenant's other calls is not taken: it
-/// would stand before others on a worker that can do nothing for it.
+/// it is its tenant's turn. While many calls wait for the route's or the tenant's others, no more lanes of it are taken.
 pub(super) struct Jobs<J = Job> {
     lines: Mutex<Lines<J>>,
     // All three are looked at without the lock: how many lanes wait, how often there was something new to look at, and

@@ -88,8 +88,10 @@ impl Worker {
     ) -> (Result<Response<Bytes>, CallError>, Reserved) {
         let callable = &bound.handler.callable;
         // Held until the call has ended. None of these semaphores is ever closed.
+        let waits = bound.quota.begin_waiting();
         let route = bound.route_slots.acquire().await.ok();
         let tenant = bound.quota.slots.acquire().await.ok();
+        drop(waits);
         let memory = self.memory.reserve(bound.quota.share().tenant, callable.most_memory(&bound.limits)).await;
         // For every component of the chain at once: taken one by one, two chains could wait for each other.
         let slots = self.slots.acquire_many(callable.chain.len() as u32).await.ok();
