@@ -4,11 +4,14 @@ Written from the description of the format, and not from the host's code: whoeve
 """
 
 import base64
+import re
 import zlib
 from dataclasses import dataclass, field
 
 PREFIX = "callgate/1:"
 GAPS, BITMAP = 0, 1
+STRAY = 64
+"""Characters behind the end of the text that are looked past."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,27 @@ class Committed:
         """Raises ValueError where the metadata begins as the host's and is not sound."""
         if not metadata or not metadata.startswith(PREFIX):
             return cls(offset)
-        text = metadata.removeprefix(PREFIX)
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        body, checksum = raw[:-4], int.from_bytes(raw[-4:])
-        if zlib.crc32(body) != checksum:
-            raise ValueError(f"the checksum of the metadata beside offset {offset} is wrong")
+        body = sound(metadata.removeprefix(PREFIX))
+        if body is None:
+            raise ValueError(f"the metadata beside offset {offset} is not sound: {metadata}")
         form, sequence, base, payload = body[0], int.from_bytes(body[17:25]), int.from_bytes(body[25:33]), body[33:]
         if base != offset:
             raise ValueError(f"the metadata beside offset {offset} was made for offset {base}")
         return cls(offset, sequence, frozenset(FORMS[form](payload, base)))
+
+
+def sound(text):
+    """The bytes that the text stands for, without their checksum, or None. The client reads on behind the end of the text,
+    which nothing marks in its memory, so what follows is cut off.
+    """
+    text = re.match("[A-Za-z0-9+/]*", text).group()
+    for end in range(len(text), max(len(text) - STRAY, 0), -1):
+        if end % 4 == 1:
+            continue
+        raw = base64.b64decode(text[:end] + "=" * (-end % 4))
+        if zlib.crc32(raw[:-4]) == int.from_bytes(raw[-4:]):
+            return raw[:-4]
+    return None
 
 
 def from_gaps(payload, base):

@@ -46,6 +46,7 @@ class Host:
         self.configure(**sections)
 
     def configure(self, kafka=None, tenant=None, **sections):
+        self.delivery = (kafka or {}).get("delivery", "at-least-once")
         self.config = self.folder / "callgate.toml"
         self.config.write_text(toml({
             "kafka": {"bootstrap_servers": self.kafka.bootstrap, **(kafka or {})},
@@ -55,15 +56,21 @@ class Host:
             **sections,
         }))
 
-    def handler(self, name, operation="POST /", component="mischief", partitions=1, env=None, **route):
+    def handler(self, name, operation="POST /", component="mischief", partitions=1, env=None, middleware=(),
+                max_next_calls=None, **route):
         """Writes a manifest with one route, makes its topic, and returns that topic's name."""
         topic = route.setdefault("topic", self.topic(name)) if "topic_pattern" not in route else None
         if topic:
             self.kafka.create(topic, partitions=partitions)
         home = self.folder / "handlers" / self.tenant
         home.mkdir(parents=True, exist_ok=True)
-        place(GUESTS / f"{component}.wasm", home / f"{component}.wasm")
+        for guest in [component, *middleware]:
+            place(GUESTS / f"{guest}.wasm", home / f"{guest}.wasm")
         manifest = {"component": f"{component}.wasm", "routes": [{"operation": operation, **route}]}
+        if middleware:
+            manifest["middleware"] = [f"{guest}.wasm" for guest in middleware]
+        if max_next_calls:
+            manifest["max_next_calls"] = max_next_calls
         if env:
             manifest["env"] = env
         (home / f"{name}.toml").write_text(toml(manifest))
@@ -134,11 +141,11 @@ class Host:
     def log(self):
         return self.log_file.read_text()
 
-    def until(self, condition, complaint, pause=0.05):
-        """Waits for something of which the host gives no other sign."""
+    def until(self, condition, complaint, pause=0.05, alive=True):
+        """Waits for something of which the host gives no other sign. `alive`: it must not have ended meanwhile."""
         give_up = time.monotonic() + PATIENCE
         while not condition():
-            ended = self.process.poll()
+            ended = self.process.poll() if alive else None
             assert ended is None, f"the host ended with status {ended}:\n{self.log()[-3000:]}"
             assert time.monotonic() < give_up, f"the host {complaint}:\n{self.log()[-3000:]}"
             time.sleep(pause)

@@ -35,7 +35,7 @@ def main():
         host = Host(folder, kafka, "kill-run", {"kafka": {**QUICK_TAKEOVER, **delivery(options.delivery)}})
         host.handler("work", partitions=PARTITIONS, **ROUTE)
         try:
-            return report(run(host, options), options.delivery)
+            return report(run(host, options))
         finally:
             host.discard()
 
@@ -78,18 +78,19 @@ def run(host, options):
     return ledger
 
 
-def report(ledger, delivery):
+def report(ledger):
     summary = ledger.summary()
     print(f"""
 records sent                                    {summary.sent:8}
 without the reply or dead letter they must have {len(summary.lost):8}
 ends that should not be                         {len(summary.strange):8}
 ends that came once more                        {summary.repeated:8}
-of these, below what a commit had covered       {len(summary.beyond):8}""")
-    for fault, ended in zip(ledger.faults, ledger.uncommitted_at_faults()):
-        print(f"  kill at {fault.ends:7} ends: {ended:5} of them above the committed offset")
-    repeated = summary.repeated if delivery == "exactly-once" else summary.beyond
-    return 1 if summary.lost or summary.strange or repeated else 0
+of these, explained by no fault                 {len(summary.beyond):8}""")
+    for number, ended in enumerate(ledger.checker.faults, 1):
+        print(f"  kill {number}: {ended:5} ends were there that no commit had covered")
+    findings = list(summary.findings())
+    print(*findings, sep="\n")
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""Books of many records: how each was to end, how it ended, and what came twice."""
+"""Books of many records: how each was to end, and how it ended. The `checker` judges them."""
 
 import random
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from checker import Checker
 
 REPLY, DEAD_LETTER = "reply", "dead letter"
 
 
 class Kind(NamedTuple):
-    """A sort of record: what the handler answers, whether anybody asks, and what must come of it."""
+    """A sort of record: what it makes the guest do, whether anybody asks, and what must come of it."""
 
     name: str
     share: int
-    status: bytes
+    call: str
+    attempt: int | None
+    """The first call that succeeds, for `/fail-until`."""
     asks: bool
     replies: bool
     dies: bool
@@ -23,25 +27,50 @@ class Kind(NamedTuple):
         return {end for end, expected in ((REPLY, self.replies), (DEAD_LETTER, self.dies)) if expected}
 
 
+ATTEMPTS = 2
+NEVER = 1000
+
 KINDS = (
-    Kind("answered", 16, b"200", asks=True, replies=True, dies=False),
-    Kind("refused", 2, b"404", asks=True, replies=True, dies=False),
-    Kind("failed", 1, b"503", asks=True, replies=True, dies=True),
-    Kind("unheard", 1, b"404", asks=False, replies=False, dies=True),
+    Kind("answered", 14, "fail-until", None, asks=True, replies=True, dies=False),
+    Kind("recovering", 2, "fail-until", ATTEMPTS, asks=True, replies=True, dies=False),
+    Kind("refused", 2, "no-such-path", None, asks=True, replies=True, dies=False),
+    Kind("failed", 1, "fail-until", NEVER, asks=True, replies=True, dies=True),
+    Kind("trapped", 1, "trap", None, asks=True, replies=True, dies=True),
+    Kind("unheard", 1, "no-such-path", None, asks=False, replies=False, dies=True),
+    Kind("silent", 1, "fail-until", None, asks=False, replies=False, dies=False),
 )
 
-ROUTE = {"operation": "POST /status/{code}", "path": {"code": "header:code"},
-         "retry": {"attempts": 2, "backoff": "10ms", "max_backoff": "20ms"}}
-"""What a handler of these records needs in its route."""
+ROUTE = {"operation": "POST /{call}", "path": {"call": "header:call"},
+         "query": {"attempt": "header:attempt", "ms": "header:ms"},
+         "retry": {"attempts": ATTEMPTS, "backoff": "10ms", "max_backoff": "20ms"}, "circuit_breaker": False}
+"""What a handler of these records needs in its route. Many of them fail on purpose, and no breaker is to be tripped."""
 
 
-@dataclass
-class Fault:
-    """What was durable when the host was killed."""
+class Sent(NamedTuple):
+    kind: Kind
+    key: bytes | None
+    partition: int
+    offset: int
 
-    committed: dict[int, int]
-    ends: int
-    """How many ends had been read by then; what is read later was written later."""
+
+class Written(NamedTuple):
+    """An end, as it stands in the topic of replies or of dead letters."""
+
+    number: int
+    """Which record has ended so."""
+    end: str
+    partition: int
+    offset: int
+    timestamp: int
+    hops: bytes | None
+
+    @classmethod
+    def reader(cls, end):
+        def read(message):
+            headers = dict(message.headers() or ())
+            return cls(int(headers["correlation-id"]), end,
+                       message.partition(), message.offset(), message.timestamp()[1], headers.get("x-callgate-hops"))
+        return read
 
 
 @dataclass
@@ -52,52 +81,70 @@ class Summary:
     strange: list[str] = field(default_factory=list)
     """Ends that no record was to have."""
     repeated: int = 0
-    """Ends that came once more; after a kill at most what was in flight, or had ended since the last commit."""
+    """Ends that came once more."""
     beyond: list[str] = field(default_factory=list)
-    """Repetitions of what a commit before the kill had covered: a broken promise."""
+    """Repetitions that no fault explains: what a commit before it had covered."""
+    disorder: list[str] = field(default_factory=list)
+    """What came out before what it was to wait for."""
+    broken: list[str] = field(default_factory=list)
+    """Commits that said what was not so."""
+
+    def findings(self):
+        """Everything that must not be."""
+        if self.lost:
+            yield f"I1: {len(self.lost)} of {self.sent} records are lost: {self.lost[:10]}"
+        for name, found in (("I1, I5", self.broken), ("I2", self.strange), ("I2", self.beyond), ("I3", self.disorder)):
+            if found:
+                yield f"{name}: {len(found)} times, first: {found[0]}"
 
 
 class Ledger:
-    def __init__(self, host, handler, seed=0):
+    def __init__(self, host, handler, seed=0, ordering="partition"):
         self.host = host
         self.topic = host.topic(handler)
-        host.kafka.create(f"{self.topic}-dlt", partitions=len(host.kafka.partitions(self.topic)))
-        self.kinds = {}
-        self.coordinates = {}
+        if f"{self.topic}-dlt" not in host.kafka.topics():
+            host.kafka.create(f"{self.topic}-dlt", partitions=len(host.kafka.partitions(self.topic)))
+        self.sent = []
         self.ends = []
-        self.faults = []
+        self.checker = Checker(self, ordering)
+        self._logs = {REPLY: host.replies, DEAD_LETTER: f"{self.topic}-dlt"}
         self._missing = {}
         self._chance = random.Random(seed)
-        self._read = {REPLY: 0, DEAD_LETTER: 0}
+        # Whoever samples commits reads as well, on a thread of its own.
+        self.lock = threading.RLock()
 
-    def send(self, count):
-        first = len(self.kinds)
-        drawn = self._chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=count)
-        self.kinds.update(enumerate(drawn, first))
-        self._missing.update((number, kind.ends()) for number, kind in enumerate(drawn, first))
-        records = [self._record(number) for number in range(first, first + count)]
-        for number, record in enumerate(self.host.kafka.send_all(self.topic, records), first):
-            self.coordinates[number] = (record.partition, record.offset)
+    def send(self, count, kinds=KINDS, **headers):
+        first = len(self.sent)
+        drawn = self._chance.choices(kinds, weights=[kind.share for kind in kinds], k=count)
+        keys = [None if self._chance.random() < 0.05 else b"%d" % self._chance.randrange(97) for _ in drawn]
+        records = [self._record(number, kind, key, headers)
+                   for number, (kind, key) in enumerate(zip(drawn, keys), first)]
+        with self.lock:
+            self._missing.update((number, kind.ends()) for number, kind in enumerate(drawn, first) if kind.ends())
+        written = self.host.kafka.send_all(self.topic, records)
+        with self.lock:
+            self.sent.extend(Sent(kind, key, record.partition, record.offset)
+                             for kind, key, record in zip(drawn, keys, written))
+            self.checker.sent(first)
 
-    def _record(self, number):
-        kind = self.kinds[number]
+    def _record(self, number, kind, key, headers):
         address = [("reply-to", self.host.replies.encode())] if kind.asks else []
-        return {"key": str(number % 997).encode(), "value": b"x" * self._chance.randrange(100),
-                "headers": [*address, ("correlation-id", str(number).encode()), ("code", kind.status)]}
+        attempt = [("attempt", b"%d" % kind.attempt)] if kind.attempt else []
+        return {"key": key, "value": b"x" * self._chance.randrange(100),
+                "headers": [*address, ("correlation-id", b"%d" % number), ("call", kind.call.encode()), *attempt,
+                            *((name, str(value).encode()) for name, value in headers.items())]}
 
     def read(self):
         """Takes in what has been written since; returns how many records have the ends that they were to have."""
-        for end, topic in ((REPLY, self.host.replies), (DEAD_LETTER, f"{self.topic}-dlt")):
-            records = self.host.kafka.log(topic).all()
-            for record in records[self._read[end]:]:
-                number = int(record.header("correlation-id"))
-                self.ends.append((number, end))
-                missing = self._missing.get(number, set())
-                missing.discard(end)
-                if not missing:
-                    self._missing.pop(number, None)
-            self._read[end] = len(records)
-        return len(self.kinds) - len(self._missing)
+        with self.lock:
+            for end, topic in self._logs.items():
+                for written in self.host.kafka.log(topic, Written.reader(end)).new():
+                    self.ends.append(written)
+                    missing = self._missing.get(written.number, set())
+                    missing.discard(end)
+                    if not missing:
+                        self._missing.pop(written.number, None)
+            return len(self.sent) - len(self._missing)
 
     def await_replies(self, count):
         """Waits until so many have been written, which shows much sooner than they could be read."""
@@ -111,37 +158,43 @@ class Ledger:
             (host or self.host).until(lambda: self.read() > before, f"ended {before} records of {count} and no more")
             before = self.read()
 
+    def await_commits(self, host=None):
+        """Waits until a commit says of each record that has ended that it has."""
+        (host or self.host).until(lambda: self.checker.sample() and not self.uncovered(),
+                                  "has not committed all that it ended")
+
+    def lacking(self):
+        """How many records are without the ends that they were to have."""
+        return len(self._missing)
+
+    def lacks(self, number):
+        """The ends that a record was to have and does not."""
+        return self._missing.get(number, set())
+
+    def uncovered(self):
+        """Records that have ended, and no commit has said so yet."""
+        return [number for number in self.checker.uncovered() if number not in self._missing]
+
     def kill(self, after):
         """kill -9 once so many replies are there, and one more than now: so that it meets a host at work."""
         self.await_replies(max(after, self.host.kafka.size(self.host.replies) + 1))
         self.host.kill()
-        committed = self.host.kafka.committed(self.host.group, self.topic)
-        self.read()  # after that, so that it holds all ends below, though another host goes on
-        self.faults.append(Fault(committed, len(self.ends)))
-
-    def uncommitted_at_faults(self):
-        """For each kill, how many ends were durable but not covered by a commit: so many may come once more."""
-        for fault in self.faults:
-            coordinates = (self.coordinates[number] for number, _ in self.ends[:fault.ends])
-            yield sum(1 for partition, offset in coordinates if offset >= fault.committed[partition])
+        self.checker.fault()
 
     def summary(self):
-        self.read()
-        summary = Summary(len(self.kinds), lost=sorted(self._missing))
-        for (number, end), times in Counter(self.ends).items():
-            if end not in self.kinds[number].ends():
-                summary.strange.append(f"{end} of record {number} ({self.kinds[number].name})")
+        self.checker.sample()
+        summary = Summary(len(self.sent), lost=sorted(self._missing), broken=self.checker.broken)
+        for (number, end), times in Counter((written.number, written.end) for written in self.ends).items():
+            if end not in self.sent[number].kind.ends():
+                summary.strange.append(f"a {end} of record {number} ({self.sent[number].kind.name})")
             summary.repeated += times - 1
-        for fault in self.faults:
-            for number, end in self.ends[fault.ends:]:
-                partition, offset = self.coordinates[number]
-                if offset < fault.committed[partition]:
-                    summary.beyond.append(f"{end} of record {number}, partition {partition}, offset {offset}")
+        summary.strange += self.checker.answered_first() + self.checker.without_hops()
+        summary.beyond = self.checker.unexplained()
+        summary.disorder = self.checker.out_of_order()
         return summary
 
     def assert_whole(self):
         summary = self.summary()
-        assert not summary.lost, f"{len(summary.lost)} of {summary.sent} records are lost: {summary.lost[:10]}"
-        assert not summary.strange, f"{len(summary.strange)} ends that should not be: {summary.strange[:10]}"
-        assert not summary.beyond, f"{len(summary.beyond)} repeated below the committed offset: {summary.beyond[:10]}"
+        findings = list(summary.findings())
+        assert not findings, "\n".join(findings)
         return summary

@@ -8,5 +8,6 @@ pub mod deploy;
 pub mod invoke;
 pub mod machine;
 pub mod pipeline;
+mod planted;
 pub mod settle;
 pub mod telemetry;

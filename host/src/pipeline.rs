@@ -12,6 +12,7 @@ mod bound;
 mod carry;
 mod clients;
 mod executor;
+mod gate;
 mod host;
 mod intake;
 mod jobs;
@@ -23,6 +24,7 @@ mod probation;
 mod quota;
 mod reconcile;
 mod rollout;
+mod room;
 mod unit;
 mod worker;
 

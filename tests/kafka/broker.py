@@ -284,6 +284,10 @@ class Cluster:
                 raise BrokerError(f"Node {node} does not answer: see {self.data}/node-{node}.log")
             time.sleep(0.05)
 
+    def ends(self, node, seconds=30):
+        """Waits until a node that was told to has ended; returns whether it has."""
+        return self._await_end(node, seconds)
+
     def _await_end(self, node, seconds):
         give_up = time.monotonic() + seconds
         while self.alive(node):

@@ -13,10 +13,23 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 PATIENCE = 120
 """Seconds after which a test gives up. It says nothing about how long something should take."""
+
+AWAY = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._UNKNOWN_PARTITION,
+        KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE)
+"""What a reader is told while the broker is away, comes back, or is late with its heartbeats."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +66,28 @@ class Client:
         self.bootstrap = bootstrap
         self.settings = {"bootstrap.servers": bootstrap, "log_level": 0}
         self.admin = AdminClient(self.settings)
-        # Not the partitioner of Java, so that a reply's partition is never right by chance.
+        # Not the partitioner of Java, so that a reply's partition is never right by chance. Idempotent, so that what is
+        # there twice was not sent twice by the test.
         self.producer = Producer({**self.settings, "linger.ms": 0, "partitioner": "consistent_random",
-                                  "message.max.bytes": 64 * 1024 * 1024})
+                                  "enable.idempotence": True, "message.max.bytes": 64 * 1024 * 1024})
         self._logs = {}
 
     def create(self, *topics, partitions=1, **config):
         settings = {name.replace("_", "."): str(value) for name, value in config.items()}
         made = self.admin.create_topics([NewTopic(topic, partitions, config=settings) for topic in topics])
         for future in made.values():
+            try:
+                future.result(PATIENCE)
+            except KafkaException as error:
+                # The names are new each time; where the client had to ask again, it finds what it has made.
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+    def configure(self, topic, **config):
+        entries = [ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+                   for name, value in config.items()]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        for future in self.admin.incremental_alter_configs([resource]).values():
             future.result(PATIENCE)
 
     def delete(self, *topics):
@@ -101,9 +127,10 @@ class Client:
                        record.get("value", b""), list(record.get("headers", ())))
                 for message, record in zip(acknowledged, records)]
 
-    def log(self, topic):
+    def log(self, topic, read=Record.of):
+        """A topic's log; `read` makes of each message what is kept of it, and is the same each time."""
         if topic not in self._logs:
-            self._logs[topic] = Log(self, topic)
+            self._logs[topic] = Log(self, topic, read)
         return self._logs[topic]
 
     def close_logs(self):
@@ -135,23 +162,34 @@ class Client:
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
-        return {partition: offset for partition, (offset, _) in self.commits(group, topic).items()}
+        known = {position.partition: max(position.offset, 0) for position in self._positions(group, topic)}
+        return {partition: known.get(partition, 0) for partition in self.partitions(topic)}
 
     def commits(self, group, topic):
         """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none."""
-        asked = [ConsumerGroupTopicPartitions(group)]
-        answer = self.admin.list_consumer_group_offsets(asked)[group].result(PATIENCE)
-        known = {position.partition: (max(position.offset, 0), position.metadata)
-                 for position in answer.topic_partitions if position.topic == topic}
-        return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
+        while True:
+            try:
+                known = {position.partition: (max(position.offset, 0), position.metadata)
+                         for position in self._positions(group, topic)}
+                return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
+            except UnicodeDecodeError:
+                # The client takes the metadata to end with a NUL, which is not there. What it reads behind it need not
+                # be text, and is something else the next time.
+                continue
+
+    def _positions(self, group, topic):
+        answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
+        return [position for position in answer.topic_partitions if position.topic == topic]
 
 
 class Log:
     """All that a topic holds, read as it grows; what was not committed in a transaction is not seen."""
 
-    def __init__(self, client, topic):
+    def __init__(self, client, topic, read):
         self.topic = topic
         self.records = []
+        self._read = read
+        self._told = 0
         self._next = dict.fromkeys(client.partitions(topic), 0)
         self._consumer = client.consumer()
         self._consumer.assign([TopicPartition(topic, partition, 0) for partition in self._next])
@@ -179,25 +217,45 @@ class Log:
 
     def all(self):
         """Everything up to the end that the topic has now."""
-        for partition in self._next:
-            _, end = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), PATIENCE)
-            while self._next[partition] < end:
-                self._take(0.1)
+        self._catch_up()
         return list(self.records)
+
+    def new(self):
+        """What has come since the last time, up to the end that the topic has now."""
+        self._catch_up()
+        told, self._told = self._told, len(self.records)
+        return self.records[told:]
 
     def close(self):
         self._consumer.close()
 
+    def _catch_up(self):
+        for partition in self._next:
+            end = self._end(partition)
+            while self._next[partition] < end:
+                self._take(0.1)
+
+    def _end(self, partition):
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), 5)[1]
+            except KafkaException:
+                if time.monotonic() > give_up:
+                    raise
+
     def _take(self, seconds):
         # `consume` alone would wait for all thousand of them.
-        first = self._consumer.poll(seconds)
+        first, failed = self._consumer.poll(seconds), None
         for message in [] if first is None else [first, *self._consumer.consume(1000, 0)]:
             error = message.error()
             if error is None:
                 self._next[message.partition()] = message.offset() + 1
-                self.records.append(Record.of(message))
+                self.records.append(self._read(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 # Where the last thing in a partition is a transaction's marker, only this tells that it was passed.
                 self._next[message.partition()] = message.offset()
-            else:
-                raise KafkaException(error)
+            elif error.code() not in AWAY:
+                failed = error  # raised when the others of this batch have been taken
+        if failed:
+            raise KafkaException(failed)

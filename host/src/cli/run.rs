@@ -75,8 +75,9 @@ async fn serve(config: &Path, operator: Operator, compiler: Arc<Compiler>) -> an
         target: "callgate", admin = %listener.local_addr()?, brokers = operator.kafka.bootstrap_servers,
         directory = %operator.deploy.directory.display(), "callgate runs"
     );
+    let network = host.network().clone();
     let reconciler = Reconciler::start(operator, compiler, Brokers::Real, host, overview.clone(), Box::new(|_| {}));
-    let told = Told { overview, metrics };
+    let told = Told { overview, metrics, network };
     let mut admin = std::pin::pin!(admin::serve(listener, told));
     loop {
         let asked = tokio::select! {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_core::route::{ClientErrors, Route, TopicSelector, WithoutReplyTo, valid_topic_name};
+use callgate_core::breaker::BreakerPolicy;
+use callgate_core::route::{ClientErrors, Instances, Route, TopicSelector, WithoutReplyTo, valid_topic_name};
 
 use super::fault::{Code, Fault, Located, Place};
 use super::manifest::{Manifest, RETRY, RouteManifest, default_operation};
@@ -71,6 +72,8 @@ fn default_route(handler: &str, tenant: &Tenant, place: &Place) -> RouteManifest
         max_in_flight: None,
         deadline: None,
         retry: RETRY,
+        circuit_breaker: Some(BreakerPolicy::default()),
+        instances: Instances::default(),
     }
 }
 
@@ -171,6 +174,8 @@ fn within(route: &RouteManifest, tenant: &Tenant) -> HandlerRoute {
                 .map_or(MAX_IN_FLIGHT.min(settings.max_in_flight), |most| most.value),
             deadline: route.deadline.as_ref().map_or(DEADLINE.min(settings.max_deadline), |deadline| deadline.value),
             retry: route.retry,
+            circuit_breaker: route.circuit_breaker,
+            instances: route.instances,
         }),
     }
 }

@@ -7,6 +7,7 @@ use callgate_core::offsets::Commit;
 
 use super::partition::Partition;
 use crate::broker::GroupConsumer;
+use crate::planted;
 
 /// After a crash, what ended since the last commit is repeated: the contract says at most 1 s.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -53,7 +54,7 @@ impl Commits {
             .filter(|partition| !partition.is_fenced() && (!self.first_only || partition.has_no_offset()))
             .filter_map(|partition| Some((partition.clone(), partition.commit()?)))
             .collect();
-        if commits.is_empty() {
+        if commits.is_empty() || planted::fault("never-commit") {
             return Ok(());
         }
         let offsets: Vec<_> = commits

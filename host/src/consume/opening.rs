@@ -12,6 +12,7 @@ use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
 
 use super::Intake;
 use crate::broker::{GroupConsumer, GroupQuestions, TopicPartition, Wake};
+use crate::planted;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -157,6 +158,8 @@ fn ask(
                 .metadata
                 .filter(|text| !text.is_empty())
                 .and_then(|text| Metadata::decode(text.as_bytes(), UNKNOWN_TOPIC, position));
+            let metadata = metadata.filter(|_| !planted::fault("ignore-metadata"));
+            let position = position + i64::from(planted::fault("skip-first"));
             let recreated = metadata.as_ref().is_some_and(|metadata| metadata.is_of_another_topic(topic_id));
             Ok(Opened { at, position, topic_id, metadata, recreated, first: false })
         })

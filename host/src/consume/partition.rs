@@ -14,6 +14,7 @@ use callgate_core::record::Record;
 use tokio::sync::Notify;
 
 use crate::broker::{TopicPartition, Wake};
+use crate::planted;
 
 /// Ends that are worth waking the feeding thread for, where it was full. It looks now and then without being woken, too.
 const ENDS_A_WAKE: usize = 256;
@@ -70,7 +71,8 @@ impl Place {
         let mut state = partition.state();
         state.sequence += 1;
         let sequence = state.sequence;
-        Some(state.offsets.snapshot_with(places.map(|place| &place.ticket), partition.topic_id, sequence))
+        let commit = state.offsets.snapshot_with(places.map(|place| &place.ticket), partition.topic_id, sequence);
+        Some(partition.with_planted_fault(commit, &state))
     }
 }
 
@@ -135,6 +137,7 @@ pub struct Partition {
     ordering: Ordering,
     slot: usize,
     state: Mutex<State>,
+    leaving: AtomicBool,
     holds: AtomicUsize,
     // Some of its records were put down: it must be taken up anew before it can go on.
     abandoned: AtomicBool,
@@ -186,6 +189,7 @@ impl Partition {
             ordering,
             slot,
             state: Mutex::new(state),
+            leaving: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
@@ -229,7 +233,8 @@ impl Partition {
         }
         let key = record.key.clone();
         let held = Held { record, ticket, size };
-        Ok(state.lanes.admit(self.ordering, key.as_ref(), held, size))
+        let ordering = if planted::fault("wrong-lane") { Ordering::Unordered } else { self.ordering };
+        Ok(state.lanes.admit(ordering, key.as_ref(), held, size))
     }
 
     /// The lane's next record; `None` ends the lane.
@@ -290,8 +295,25 @@ impl Partition {
         let mut state = self.state();
         (state.offsets.dirty() || state.commit_anyway).then(|| {
             state.sequence += 1;
-            state.offsets.snapshot(self.topic_id, state.sequence)
+            let commit = state.offsets.snapshot(self.topic_id, state.sequence);
+            self.with_planted_fault(commit, &state)
         })
+    }
+
+    /// The commit, unless a fault is planted.
+    fn with_planted_fault(&self, mut commit: Commit, state: &State) -> Commit {
+        let in_flight = state.offsets.in_flight();
+        let passed = match in_flight {
+            _ if planted::fault("commit-what-was-taken-in") => in_flight,
+            1.. if planted::fault("end-twice") => 1,
+            _ => 0,
+        };
+        if passed > 0 || planted::fault("lose-metadata") {
+            commit.metadata.clear();
+        }
+        commit.offset += passed as i64;
+        commit.metadata = planted::outdated("outdated-metadata", &self.at.to_string(), commit.metadata);
+        commit
     }
 
     /// Whether the topic's id is known, and another one than this.
@@ -337,8 +359,14 @@ impl Partition {
 
     /// Forgets the records that wait; those being worked on go on. For the time before a revocation.
     pub fn drain(&self) {
+        self.leaving.store(true, Atomic::Release);
         let mut state = self.state();
         state.lanes.clear();
+    }
+
+    /// Whether it is being given up: nothing that only waits should go on waiting.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Atomic::Acquire)
     }
 
     /// How many records are being worked on, their ends not yet durable.

@@ -84,6 +84,10 @@ pub struct Handler {
     pub group: Arc<str>,
     /// Its component.
     pub component: ComponentFile,
+    /// The components around it, outermost first.
+    pub middleware: Vec<ComponentFile>,
+    /// How often each of those may call on.
+    pub max_next_calls: u32,
     /// The guest's environment, which may hold the tenant's secrets.
     pub env: Vec<(String, Secret)>,
     /// How many of a new version's first records may trap before the version before takes its place again.

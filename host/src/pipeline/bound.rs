@@ -12,6 +12,7 @@ use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
+use super::gate::Gate;
 use super::probation::Probation;
 use super::quota::Quota;
 use crate::broker::ClientSettings;
@@ -87,12 +88,20 @@ pub struct Bound {
     // Calls at once: this route's, and its tenant's.
     pub(super) route_slots: Arc<Semaphore>,
     pub(super) quota: Arc<Quota>,
+    /// The route's circuit breaker, if it has one.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 impl Bound {
     fn new(handler: &Arc<Handler>, route: &Arc<Route>, quota: &Arc<Quota>, before: Option<&Arc<Self>>) -> Self {
         // The calls in flight of the version before count as well, so that a swap does not double the bound.
         let same = before.filter(|before| before.route.max_in_flight == route.max_in_flight);
+        // A new version has not failed yet.
+        let unchanged = before.filter(|before| Arc::ptr_eq(&before.handler, handler));
+        let gate = match unchanged {
+            Some(before) => before.gate.clone(),
+            None => route.circuit_breaker.map(|policy| Arc::new(Gate::new(policy))),
+        };
         let limits = CallLimits { deadline: route.deadline, ..handler.tenant.call };
         Self {
             handler: handler.clone(),
@@ -101,6 +110,7 @@ impl Bound {
             route_slots: same
                 .map_or_else(|| Arc::new(Semaphore::new(route.max_in_flight)), |before| before.route_slots.clone()),
             quota: quota.clone(),
+            gate,
         }
     }
 }
@@ -184,6 +194,12 @@ impl RouteTable {
             let (_, bound) = self.patterns.iter().find(wanted)?;
             (!self.never.contains(topic)).then_some(bound)
         })
+    }
+
+    /// Lets the records of all routes pass their circuit breakers.
+    pub(super) fn open_gates(&self) {
+        let bounds = self.topics.values().chain(self.patterns.iter().map(|(_, bound)| bound));
+        bounds.filter_map(|bound| bound.gate.as_ref()).for_each(|gate| gate.open());
     }
 
     /// The topics that are named.

@@ -15,16 +15,20 @@ use callgate_core::route::WithoutReplyTo;
 use http::Response;
 
 use super::bound::Bound;
+use super::gate;
 use super::jobs::Job;
 use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
-use crate::invoke::CallError;
+use crate::invoke::{Attempts, CallError};
+use crate::planted;
 use crate::settle;
 
 /// Between attempts to find room for a call.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long a call may wait for turns beyond its deadline after so many attempts that found no room.
+const MAX_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Carries a record to its end: route → request → invoke → response → reply → settle. Returns when the next record of
 /// its lane may start. May be dropped at any point: the record then has no end, and comes again.
@@ -41,7 +45,10 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         address: None,
         attempts: 0,
         status: None,
+        component: None,
+        pass: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
+        memory: None,
         began: Instant::now(),
     };
 
@@ -56,22 +63,32 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     }
 
     let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
+    let mut attempts = Attempts::default();
     loop {
+        match gate::pass(job, &mut unit).await {
+            Some(other_version) => is_first_call |= other_version,
+            None => return unit.place.put_down(),
+        }
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request, patience).await {
+        let (called, mut memory) = worker.call(&unit.bound, request, patience, &mut attempts).await;
+        let outcome = match called {
             Err(CallError::Overload(reason)) => {
+                drop(memory);
                 overloaded(&unit.bound, &reason, &mut pause).await;
                 // So that a call is not ended for want of turns for ever, however many compete.
-                patience = patience * 2 + unit.bound.limits.deadline;
+                patience = (patience * 2 + unit.bound.limits.deadline).min(MAX_PATIENCE);
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),
             Ok(response) => check(&response).map(|steering| (response, steering)),
         };
-        unit.attempts += 1;
+        unit.attempts += 1 + u32::from(planted::fault("attempts-off-by-one"));
+        if planted::fault("swallow-trap") && matches!(&outcome, Err(failure) if failure.reason == Reason::Trap) {
+            return settlement.done(unit).await;
+        }
         if let Some(probation) = unit.bound.handler.probation.as_ref().filter(|_| is_first_call) {
             probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
         }
@@ -79,13 +96,23 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
+                drop(memory);
+                if planted::fault("retry-loses-place")
+                    && let Some(next) = job.partition.next(&job.lane)
+                {
+                    Box::pin(carry(worker, job, next)).await;
+                }
                 tokio::time::sleep(after).await;
                 // The version that is current when its time comes.
                 let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return unit.place.put_down() };
                 is_first_call = !Arc::ptr_eq(&unit.bound.handler, &bound.handler);
                 unit.bound = bound;
             }
-            end => return settle(settlement, unit, end, outcome).await,
+            end => {
+                memory.shrink_to(held_until_settled(&unit.record, &outcome));
+                unit.memory = Some(memory);
+                return settle(settlement, unit, end, outcome).await;
+            }
         }
     }
 }
@@ -132,6 +159,13 @@ async fn overloaded(bound: &Bound, reason: &str, pause: &mut Duration) {
     *pause = (*pause * 2).min(MAX_PAUSE);
 }
 
+/// The most that is in memory of what comes of a call: the answer, which the Kafka client copies, and the record in a dead
+/// letter. The record itself is counted by its partition.
+fn held_until_settled(record: &Record, outcome: &Result<(Response<Bytes>, Steering), Failure>) -> u64 {
+    let answer = outcome.as_ref().map_or(0, |(response, _)| response.body().len());
+    (2 * answer + record.size()) as u64
+}
+
 /// What core needs to decide.
 fn ask(unit: &RecordUnit) -> Ask<'_> {
     Ask {
@@ -153,13 +187,17 @@ async fn refuse(settlement: &Settlement, unit: RecordUnit, failure: Failure) {
 /// Makes the end that was decided.
 async fn settle(
     settlement: &Settlement,
-    unit: RecordUnit,
+    mut unit: RecordUnit,
     end: Disposition,
     outcome: Result<(Response<Bytes>, Steering), Failure>,
 ) {
     let replied = |unit: &RecordUnit| {
         let (Some(address), Ok((response, steering))) = (&unit.address, &outcome) else { return None };
-        Some(reply(&unit.record, address, response, steering, &unit.bound.handler.tenant.reply, unit.span))
+        let mut reply = reply(&unit.record, address, response, steering, &unit.bound.handler.tenant.reply, unit.span);
+        if planted::fault("no-hops") {
+            reply.headers.retain(|header| &*header.name != b"x-callgate-hops");
+        }
+        Some(reply)
     };
     match end {
         Disposition::Reply => match replied(&unit) {
@@ -174,6 +212,7 @@ async fn settle(
                 Answer::Error(status) => settle::Answer::Error(status),
             };
             let failure = outcome.map_or_else(|failure| failure, |(response, _)| disposition::failure_of(&response));
+            unit.component.clone_from(&failure.component);
             settlement.dead_letter(unit, failure, answer).await;
         }
     }

@@ -14,7 +14,7 @@ use callgate_core::fair::TenantId;
 use callgate_core::limits::CallLimits;
 use futures::FutureExt;
 use http::{Request, Response};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::unconstrained;
 
 use super::bound::Bound;
@@ -23,8 +23,9 @@ use super::executor::{Executor, Standing, Turn, give_way};
 use super::jobs::{Job, Jobs};
 use super::mailbox::{Mail, Mailbox};
 use super::observe::Observer;
+use super::room::{Reserved, Room};
 use crate::consume::Partition;
-use crate::invoke::{self, CallError, Invoker};
+use crate::invoke::{self, Attempts, CallError, Invoker};
 
 /// How long turns are given before the runtime looks at timers and sockets, which costs a microsecond or two.
 const VISIT: Duration = Duration::from_micros(200);
@@ -38,15 +39,16 @@ const LANE_TURN: Duration = Duration::from_millis(1);
 pub(super) struct Shared {
     pub(super) jobs: Arc<Jobs>,
     pub(super) observer: Arc<dyn Observer>,
-    /// The host's memory for calls, in MiB: each call reserves what its tenant allows it.
-    pub(super) memory: Arc<Semaphore>,
+    /// The host's memory, in bytes.
+    pub(super) memory: Arc<Room>,
 }
 
 /// See the module.
 pub(super) struct Worker {
     invoker: Invoker,
-    slots: Semaphore,
-    memory: Arc<Semaphore>,
+    // Instances at once on this worker.
+    slots: Arc<Room>,
+    memory: Arc<Room>,
     pub(super) observer: Arc<dyn Observer>,
     standing: Rc<Standing>,
 }
@@ -70,29 +72,35 @@ impl Worker {
     }
 
     /// Calls the handler when route, tenant, worker and host have room for it. With `patience` a call may wait for its
-    /// turn beyond its deadline.
+    /// turn beyond its deadline. What it has reserved of the host's memory comes back with the outcome: until that is where it
+    /// should be, it is held.
     pub(super) async fn call(
         &self,
         bound: &Bound,
         request: Request<Bytes>,
         patience: Duration,
-    ) -> Result<Response<Bytes>, CallError> {
+        attempts: &mut Attempts,
+    ) -> (Result<Response<Bytes>, CallError>, Reserved) {
         // Held until the call has ended. None of these semaphores is ever closed.
         let _route = bound.route_slots.acquire().await;
         let _tenant = bound.quota.slots.acquire().await;
         // For every component of the chain at once: taken one by one, two chains could wait for each other.
-        let _worker = self.slots.acquire_many(bound.handler.callable.chain.len() as u32).await;
-        let _memory = self.memory.acquire_many(mebibytes(bound.limits.max_memory)).await;
+        let (tenant, callable) = (bound.quota.share().tenant, &bound.handler.callable);
+        let _worker = self.slots.reserve(tenant, callable.chain.len() as u64).await;
+        let memory = self.memory.reserve(tenant, callable.most_memory(&bound.limits)).await;
         let began = Instant::now();
         let limits = CallLimits { patience, ..bound.limits };
-        let outcome = self.invoker.call(&bound.handler.callable, request, &limits).await;
+        let outcome = self.invoker.call_in(callable, request, &limits, bound.route.instances, attempts).await;
+        if attempts.gave_up_reuse() {
+            self.observer.gave_up_reuse(bound);
+        }
         let result = match &outcome {
             Ok(response) => Ok(response.status().as_u16()),
             Err(CallError::Failed(failure)) => Err(failure.reason.as_str()),
             Err(CallError::Overload(_)) => Err("overload"),
         };
         self.observer.called(bound, result, began.elapsed());
-        outcome
+        (outcome, memory)
     }
 }
 
@@ -102,7 +110,7 @@ async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Re
     let mailbox = Arc::<Mailbox<Job>>::default();
     let executor = Executor::new(mailbox.clone(), invoker.waits().clone());
     let standing = executor.standing().clone();
-    let worker = Rc::new(Worker { invoker, slots: Semaphore::new(slots), memory, observer, standing });
+    let worker = Rc::new(Worker { invoker, slots: Room::new(slots as u64), memory, observer, standing });
     let mut turns = Turns {
         worker,
         jobs,
@@ -233,8 +241,4 @@ async fn empty_lane(worker: &Worker, jobs: &Jobs, job: Job) -> Option<Job> {
             None
         } => job,
     }
-}
-
-fn mebibytes(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX)
 }

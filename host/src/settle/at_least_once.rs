@@ -12,6 +12,7 @@ use super::mender;
 use super::outbox::{BATCH_OVERHEAD, Outbox, too_large};
 use super::{Answer, End, Unit};
 use crate::broker::{ClientSettings, Directory, KnownTopic, Producer};
+use crate::planted;
 
 /// See the module. One a tenant's client set; clones share it.
 pub struct AtLeastOnce<U: Unit> {
@@ -55,6 +56,13 @@ impl<U: Unit> AtLeastOnce<U> {
             && record.size() + BATCH_OVERHEAD > max
         {
             return self.dead_letter(unit, too_large(&record, Some(max)), Answer::Error(500)).await;
+        }
+        if planted::fault("commit-early") {
+            unit.end(End::Replied);
+            return self.outbox.send_later(record);
+        }
+        if planted::fault("reply-twice") {
+            self.outbox.send_later(record.clone());
         }
         let meaning = Meaning::Reply { unit, mender: self.mender.clone() };
         self.outbox.send(Delivery { record, meaning }).await;

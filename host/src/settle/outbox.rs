@@ -6,11 +6,13 @@ use std::time::Duration;
 use callgate_core::failure::{Failure, Reason};
 use callgate_core::record::OutgoingRecord;
 use tokio::sync::oneshot;
+use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use super::delivery::{Delivery, Meaning};
 use super::{Answer, End, Unit};
 use crate::broker::{DeliveryError, Directory, KnownTopic, Producer, TopicProblem};
+use crate::planted;
 
 /// The producer's queue is full: the broker is slower than the handlers.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
@@ -40,12 +42,18 @@ impl<U: Unit> Outbox<U> {
     pub(super) async fn dead_letter(&self, unit: U, failure: Failure, answer: Answer) {
         let topic = unit.dead_letter_topic();
         let mut pause = FIRST_PAUSE;
+        if planted::fault("answer-first")
+            && let Answer::Reply(record) = &answer
+        {
+            self.answer(record.clone()).await;
+        }
         loop {
             if unit.is_fenced() {
                 return;
             }
             match self.try_dead_letter(&unit, &topic, &failure).await {
                 Ok(()) => break,
+                Err(_) if planted::fault("ignore-failed-dead-letter") => break,
                 Err(error) => {
                     let record = unit.coordinate();
                     tracing::error!(
@@ -60,6 +68,9 @@ impl<U: Unit> Outbox<U> {
                     ));
                 }
             }
+            if planted::fault("never-resume") {
+                return;
+            }
             sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
             self.directory.forget(&topic);
@@ -70,6 +81,7 @@ impl<U: Unit> Outbox<U> {
         let record = match answer {
             Answer::Nothing => None,
             Answer::Reply(record) => Some(record),
+            Answer::Error(_) if planted::fault("drop-answer") => None,
             Answer::Error(status) => unit.error_reply(status, &failure),
         };
         let answered = match record {
@@ -130,6 +142,16 @@ impl<U: Unit> Outbox<U> {
         let (waiting, acknowledged) = oneshot::channel();
         self.send(Delivery { record, meaning: Meaning::Awaited(waiting) }).await;
         acknowledged.await.unwrap_or(Err(DeliveryError::lost()))
+    }
+
+    /// What a planted fault sends when nobody waits for it any more.
+    pub(super) fn send_later(&self, record: OutgoingRecord) {
+        let outbox = self.clone();
+        spawn_local(async move {
+            sleep(Duration::from_secs(3)).await;
+            let (nobody, _) = oneshot::channel();
+            outbox.send(Delivery { record, meaning: Meaning::Awaited(nobody) }).await;
+        });
     }
 
     /// Hands over to the producer, in order, waiting while its queue is full.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::Report;
+use super::imports::{Group, Imports};
 use crate::config::{Fault, HandlerRoute};
 use crate::deploy::{Found, Handler};
 
@@ -22,7 +23,11 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
 
 fn found_object(report: &Report, found: &Found) -> Value {
     let mut object = match &found.outcome {
-        Ok(handler) => handler_object(handler),
+        Ok(handler) => {
+            let mut object = handler_object(handler);
+            object["imports"] = report.imports(found).iter().flat_map(import_objects).collect();
+            object
+        }
         Err(faults) => json!({ "faults": fault_objects(faults) }),
     };
     if let Some(findings) = report.findings(found) {
@@ -39,9 +44,24 @@ fn found_object(report: &Report, found: &Found) -> Value {
     object
 }
 
+/// One object for each import.
+fn import_objects(imports: &Imports) -> impl Iterator<Item = Value> {
+    let object = |group: &Group, name: &str| {
+        json!({
+            "component": *imports.component,
+            "name": name,
+            "provision": group.word,
+            "values": group.values,
+            "remark": group.remark,
+        })
+    };
+    imports.groups.iter().flat_map(move |group| group.names.iter().map(move |name| object(group, name)))
+}
+
 fn handler_object(handler: &Handler) -> Value {
     let settings = &handler.tenant.settings;
     json!({
+        "version": *handler.version,
         "component": handler.component.path.to_string_lossy(),
         "digest": *handler.component.digest,
         "group": *handler.group,

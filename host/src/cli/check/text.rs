@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::Report;
+use super::imports::{Group, Imports};
 use super::online::Findings;
 use crate::config::{Bytes, HandlerRoute, Quantity};
 use crate::deploy::Handler;
@@ -14,7 +15,10 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for found in &report.deployment.handlers {
         writeln!(out, "{}/{} {}", found.tenant, found.name, report.status(found))?;
         match &found.outcome {
-            Ok(handler) => print_handler(handler, out)?,
+            Ok(handler) => {
+                print_handler(handler, out)?;
+                report.imports(found).iter().try_for_each(|imports| print_imports(imports, out))?;
+            }
             Err(faults) => {
                 for fault in faults {
                     writeln!(out, "  {fault}")?;
@@ -39,7 +43,18 @@ fn print_findings(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
+fn print_imports(imports: &Imports, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "  imports of {}", imports.component)?;
+    for Group { word, names, values, remark } in &imports.groups {
+        let also = values.iter().map(String::as_str).chain(*remark).collect::<Vec<_>>().join(", ");
+        let also = if also.is_empty() { also } else { format!(": {also}") };
+        writeln!(out, "    {word} {}{also}", names.join(", "))?;
+    }
+    Ok(())
+}
+
 fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "  version {}", handler.version)?;
     writeln!(out, "  component {} {}", handler.component.path.display(), handler.component.digest)?;
     writeln!(out, "  group {}", handler.group)?;
     for HandlerRoute { topics, route, .. } in &handler.routes {

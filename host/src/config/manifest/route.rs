@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_core::breaker::BreakerPolicy;
 use callgate_core::order::Ordering;
 use callgate_core::retry::RetryPolicy;
 use callgate_core::route::{
-    Binding, ClientErrors, Operation, PathPart, TopicSelector, WithoutReplyTo, valid_topic_name,
+    Binding, ClientErrors, Instances, Operation, PathPart, TopicSelector, WithoutReplyTo, valid_topic_name,
 };
 use http::Method;
 
 use crate::config::fault::{Code, Located, Place};
 use crate::config::reader::{Section, Text};
+use crate::config::units::Quantity;
 
 /// What every pattern leaves out unless the manifest says otherwise: dead letters and replies.
 const EXCLUDE: [&str; 2] = ["*-dlt", "*.replies"];
@@ -22,7 +24,11 @@ pub(crate) fn default_operation() -> Operation {
     Operation { method: Method::POST, path: vec![PathPart::Literal("/".to_owned())] }
 }
 
+/// A circuit breaker that does not close by time.
+const MANUAL: &str = "manual";
+
 const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -40,11 +46,16 @@ pub(crate) struct RouteManifest {
     pub(crate) max_in_flight: Option<Located<usize>>,
     pub(crate) deadline: Option<Located<Duration>>,
     pub(crate) retry: RetryPolicy,
+    pub(crate) circuit_breaker: Option<BreakerPolicy>,
+    pub(crate) instances: Instances,
 }
 
 /// The terms of a route that says nothing about them.
 pub(crate) const RETRY: RetryPolicy =
     RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) };
+
+/// Records that one instance serves where a route says `"reuse"` and not how often.
+const REUSE: u32 = 128;
 
 /// Reads one route; `None` where it has no topic or no operation that could be understood.
 pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
@@ -55,8 +66,6 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
     if let Some(operation) = &operation {
         report_unused(section, &bindings, operation, tombstone.as_ref());
     }
-    // One value works so far; the others are refused by the table of what is not supported.
-    section.choice("instances", &[("fresh", ())]);
     let manifest = RouteManifest {
         query: bindings_in_order(section, "query").into_iter().map(|(name, binding, _)| (name, binding)).collect(),
         reply_to: reply_to(section),
@@ -75,6 +84,8 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
         max_in_flight: section.count("max_in_flight", 1..=100_000).map(|count| count.map(|count| count as usize)),
         deadline: section.quantity("deadline", MS..=HOUR),
         retry: section.within("retry", retry),
+        circuit_breaker: section.within_unless_false("circuit_breaker", circuit_breaker),
+        instances: instances(section),
         topics: topics?,
         operation: operation?,
         tombstone,
@@ -239,6 +250,23 @@ fn reply_to(section: &mut Section<'_>) -> Option<Located<Arc<str>>> {
     None
 }
 
+fn instances(section: &mut Section<'_>) -> Instances {
+    let reuse = |records| Instances::Reuse { records };
+    if !section.is_table("instances") {
+        let words = [("fresh", Instances::Fresh), ("reuse", reuse(REUSE))];
+        return section.choice("instances", &words).map_or(Instances::Fresh, |found| found.value);
+    }
+    section.within("instances", |section| {
+        let (records, sound) = section.is_sound(|section| section.count("reuse", 1..=1_000_000));
+        if records.is_none() && sound {
+            let place = section.place().clone();
+            let message = format!("`{}` is missing", section.path("reuse"));
+            section.report(&place, Code::MissingKey, message, "write how many records one instance serves");
+        }
+        records.map_or(Instances::Fresh, |records| reuse(records.value as u32))
+    })
+}
+
 fn retry(section: &mut Section<'_>) -> RetryPolicy {
     let attempts = section.count("attempts", 1..=1000).map_or(RETRY.attempts, |count| count.value as u32);
     let backoff = section.quantity("backoff", MS..=HOUR);
@@ -257,4 +285,31 @@ fn retry(section: &mut Section<'_>) -> RetryPolicy {
         );
     }
     RetryPolicy { attempts, backoff: first, max_backoff: longest }
+}
+
+fn circuit_breaker(section: &mut Section<'_>) -> BreakerPolicy {
+    let default = BreakerPolicy::default();
+    let mut count = |key| section.count(key, 1..=1_000_000).map(|count| count.value as u32);
+    BreakerPolicy {
+        min_records: count("min_records").unwrap_or(default.min_records),
+        run: count("run"),
+        share: section.number("share", 0.01..=1.0).map_or(default.share, |share| share.value),
+        window: section.quantity("window", SECOND..=DAY).map_or(default.window, |window| window.value),
+        pause: pause(section).unwrap_or(default.pause),
+    }
+}
+
+/// How long a breaker stays open: a duration, or until somebody closes it.
+fn pause(section: &mut Section<'_>) -> Option<Option<Duration>> {
+    let Located { value, place } = section.text("pause", "30s")?;
+    if value.value == MANUAL {
+        return Some(None);
+    }
+    let pause = Duration::parse(&value.value).filter(|pause| (SECOND..=DAY).contains(pause));
+    if pause.is_none() {
+        let message = format!("`{}` is \"{}\"", section.path("pause"), value.shown);
+        let hint = format!("write a duration from {} to {}, or \"{MANUAL}\"", SECOND.show(), DAY.show());
+        section.report(&place, Code::InvalidDuration, message, hint);
+    }
+    pause.map(Some)
 }

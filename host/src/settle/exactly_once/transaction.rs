@@ -14,6 +14,7 @@ use crate::broker::{
     DeliveryError, GroupQuestions, PRODUCER_BUFFER, TopicPartition, TransactionError, TransactionErrorKind,
     TransactionalProducer,
 };
+use crate::planted;
 
 /// How long outcomes that arrive meanwhile are added to an open transaction.
 const FILLING: Duration = Duration::from_millis(500);
@@ -118,6 +119,10 @@ fn commit<U: Unit>(
     if !fates.await_arrival(sent, ARRIVAL) {
         return Err(Stop::Abort(None));
     }
+    if planted::fault("commit-after-revoke") {
+        // Long enough for the partitions to go.
+        thread::sleep(Duration::from_secs(8));
+    }
     // Asked before it is looked whether the partitions are still ours: so it is a generation in which they were.
     let membership = group.membership().ok_or_else(|| {
         let reason = "the host is not a member of the group now".to_owned();
@@ -127,14 +132,17 @@ fn commit<U: Unit>(
     let commits = commits(batch);
     let offsets: Vec<_> =
         commits.iter().map(|(at, commit)| (at.clone(), commit.offset, commit.metadata.as_str())).collect();
-    producer.send_offsets(&offsets, &membership).map_err(|error| Stop::Abort(Some(error)))?;
+    if !planted::fault("offsets-outside-of-transaction") {
+        producer.send_offsets(&offsets, &membership).map_err(|error| Stop::Abort(Some(error)))?;
+    }
     ours(batch)?;
     producer.commit().map_err(|error| Stop::InDoubt(error, commits))
 }
 
 /// Whether all partitions are still ours.
 fn ours<U: Unit>(batch: &[Ready<U>]) -> Result<(), Stop> {
-    if batch.iter().any(|ready| ready.outcome.unit.is_fenced()) {
+    let gone = batch.iter().any(|ready| ready.outcome.unit.is_fenced());
+    if gone && !planted::fault("commit-after-revoke") {
         let reason = "a partition has gone to another host".to_owned();
         return Err(Stop::Abort(Some(TransactionError { kind: TransactionErrorKind::Abort, reason })));
     }
