@@ -146,12 +146,8 @@ fn what_counts_in_the_end_is_what_lies_there() {
     let first = given.unwrap_or_else(|| fastrand::u64(..));
     for seed in (0..SEQUENCES).map(|index| first.wrapping_add(index)) {
         println!("seed {seed}");
-        let mut chaos = Chaos {
-            house: House::fresh(&[]),
-            random: fastrand::Rng::with_seed(seed),
-            written: 0,
-            halves: Vec::new(),
-        };
+        let mut chaos =
+            Chaos { house: House::fresh(&[]), random: fastrand::Rng::with_seed(seed), written: 0, halves: Vec::new() };
         chaos.run();
     }
 }
