@@ -33,8 +33,6 @@ codes! {
     Syntax = "config.syntax",
     /// A key that nobody reads.
     UnknownKey = "config.unknown-key",
-    /// A key of a feature that this version does not have.
-    Unsupported = "config.unsupported",
     /// A required key is absent.
     MissingKey = "config.missing-key",
     /// A value of another type than the key takes.

@@ -21,7 +21,6 @@ mod secret;
 mod suggest;
 mod tenant;
 mod units;
-mod unsupported;
 
 pub(crate) use env::fill as fill_env;
 pub use fault::{Code, Fault, Located, Place};

@@ -9,27 +9,27 @@ use bytes::Bytes;
 use callgate_core::failure::Failure;
 use callgate_core::limits::CallLimits;
 use wasmtime::Store;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use super::body::{self, Collector};
 use super::guest::Guest;
 
-/// Instantiates the guest, calls it, and collects its response.
+/// Calls the guest, and collects its response.
 ///
 /// # Errors
 ///
 /// The outer one is the guest's end or the host's, the inner one what is wrong with the response.
 pub(super) async fn call(
     store: &mut Store<Guest>,
-    component: &ProxyPre<Guest>,
+    guest: &Proxy,
     request: http::Request<Bytes>,
     limits: &CallLimits,
 ) -> wasmtime::Result<Result<http::Response<Bytes>, Failure>> {
     let outparam = Outparam::default();
     let mut response = Collector::new(limits);
-    let mut guest = pin!(run(store, component, request, outparam.clone()));
+    let mut guest = pin!(run(store, guest, request, outparam.clone()));
     poll_fn(|context| {
         let returned = guest.as_mut().poll(context);
         // Only when the guest has run can there be more of the response, so nothing has to be woken by it.
@@ -45,18 +45,17 @@ pub(super) async fn call(
     .await
 }
 
-/// All that runs the guest's code: its start functions, and the handler.
+/// Runs the guest's code.
 async fn run(
     store: &mut Store<Guest>,
-    component: &ProxyPre<Guest>,
+    guest: &Proxy,
     request: http::Request<Bytes>,
     outparam: Outparam,
 ) -> wasmtime::Result<()> {
-    let proxy = component.instantiate_async(&mut *store).await?;
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(Scheme::Http, request.map(body::whole))?;
     let out = http.new_response_outparam_from_callback(move |answer| outparam.set(answer))?;
-    proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
+    guest.wasi_http_incoming_handler().call_handle(store, request, out).await
 }
 
 fn take(outparam: &Outparam, response: &mut Collector) -> Result<(), Failure> {

@@ -15,26 +15,25 @@ use wasmtime::Store;
 use wasmtime::component::Accessor;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3::Request;
-use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
+use wasmtime_wasi_http::p3::bindings::Service;
 
 use super::body::{self, Collector};
 use super::guest::Guest;
 
-/// Instantiates the guest, calls it, and collects its response.
+/// Calls the guest, and collects its response.
 ///
 /// # Errors
 ///
 /// The outer one is the guest's end or the host's, the inner one what is wrong with the response.
 pub(super) async fn call(
     store: &mut Store<Guest>,
-    component: &ServicePre<Guest>,
+    service: &Service,
     request: http::Request<Bytes>,
     limits: &CallLimits,
 ) -> wasmtime::Result<Result<http::Response<Bytes>, Failure>> {
-    let service = component.instantiate_async(&mut *store).await?;
     let response = Collector::new(limits);
     // The store's event loop: it runs the guest's tasks, and this closure beside them. A trap of any task ends it.
-    store.run_concurrent(async |guest| handle(guest, &service, request, response).await).await?
+    store.run_concurrent(async |guest| handle(guest, service, request, response).await).await?
 }
 
 async fn handle(

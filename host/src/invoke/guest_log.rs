@@ -116,14 +116,31 @@ impl Stream {
 pub(super) struct GuestLog(Arc<Lines>);
 
 struct Lines {
-    callable: Arc<Callable>,
+    tenant: Arc<str>,
+    handler: Arc<str>,
+    /// Which of several components.
+    component: Option<Arc<str>>,
+    budget: Arc<LogBudget>,
     stream: Stream,
     unfinished: Mutex<Vec<u8>>,
 }
 
 impl GuestLog {
-    pub(super) fn new(callable: Arc<Callable>, stream: Stream) -> Self {
-        Self(Arc::new(Lines { callable, stream, unfinished: Mutex::default() }))
+    /// Of the component at that position of the handler's chain.
+    pub(super) fn new(callable: &Callable, position: usize, stream: Stream) -> Self {
+        Self(Arc::new(Lines {
+            tenant: callable.tenant.clone(),
+            handler: callable.handler.clone(),
+            component: (callable.chain.len() > 1).then(|| callable.chain[position].name.clone()),
+            budget: callable.log.clone(),
+            stream,
+            unfinished: Mutex::default(),
+        }))
+    }
+
+    /// What was left without a line break is a line too, once its call has ended.
+    pub(super) fn end_line(&self) {
+        self.0.end_line();
     }
 }
 
@@ -148,23 +165,26 @@ impl Lines {
         }
     }
 
-    fn log(&self, line: &[u8]) {
-        let Callable { tenant, handler, log, .. } = &*self.callable;
-        // The line break counts as well: empty lines are no free way to fill the log.
-        if log.admits(line.len() + 1, tenant, handler) {
-            let (stream, line) = (self.stream.name(), escape(line));
-            tracing::info!(target: "guest", %tenant, %handler, stream, "{line}");
-        }
-    }
-}
-
-/// What a guest left without a line break is a line too, once its call has ended.
-impl Drop for Lines {
-    fn drop(&mut self) {
+    fn end_line(&self) {
         let line = mem::take(&mut *self.unfinished());
         if !line.is_empty() {
             self.log(&line);
         }
+    }
+
+    fn log(&self, line: &[u8]) {
+        let Self { tenant, handler, budget, .. } = self;
+        // The line break counts as well: empty lines are no free way to fill the log.
+        if budget.admits(line.len() + 1, tenant, handler) {
+            let (component, stream, line) = (self.component.as_deref(), self.stream.name(), escape(line));
+            tracing::info!(target: "guest", %tenant, %handler, component, stream, "{line}");
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.end_line();
     }
 }
 

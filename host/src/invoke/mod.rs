@@ -2,7 +2,7 @@
 //!
 //! - [`Compiler`] turns the bytes of a component into an [`Artifact`]: checked, compiled once, cached on disk.
 //! - [`Invoker`] is what a worker thread calls artifacts with. Every call gets a fresh store and instance, so nothing
-//!   that one record leaves behind reaches another.
+//!   that one record leaves behind reaches another; unless the handler itself asks for one that has served before.
 //! - [`Watchdog`] is the one thread that ends guests that compute or wait for too long. No guest runs on it.
 //!
 //! # A worker's runtime
@@ -25,7 +25,9 @@ mod engine;
 mod exports;
 mod guest;
 mod guest_log;
+mod idle;
 mod imports;
+mod instance;
 mod invoker;
 mod load;
 mod loaded;
@@ -34,6 +36,7 @@ mod meter;
 mod next;
 mod outbound;
 mod outcome;
+mod reuse;
 mod sandbox;
 mod trial;
 mod waits;
@@ -59,6 +62,7 @@ pub use guest_log::LogBudget;
 pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
 pub use outbound::{Network, Outbound, OutboundCount, OutboundLimits};
+pub use reuse::{Attempts, Reuse};
 pub use trial::{Trial, TrialError};
 pub use waits::Waits;
 pub use watchdog::Watchdog;
@@ -73,6 +77,8 @@ pub struct Settings {
     pub slots: u32,
     /// Bytes of memory that those of one worker keep when they are not in use, for the next ones.
     pub warm_memory: usize,
+    /// Bytes of memory that those of one worker have which wait to be used again.
+    pub idle_memory: usize,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
 }
@@ -98,6 +104,8 @@ pub struct Callable {
     pub log: Arc<LogBudget>,
     /// Whom it may call; shared by all handlers of the tenant.
     pub outbound: Arc<Outbound>,
+    /// How it takes to having its instances reused.
+    pub reuse: Reuse,
 }
 
 impl Callable {

@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{p2, p3};
 use super::artifact::Artifact;
 use super::exports::Wasi;
 use super::guest::Guest;
+use super::instance::Exports;
 use super::loaded::Loaded;
 use super::{CallError, Settings, engine, load};
 
@@ -67,11 +68,11 @@ impl Sandbox {
 }
 
 impl Linked {
-    /// Makes an instance of it, which does nothing.
-    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
-        match self {
-            Self::P2(component) => component.instantiate_async(store).await.map(|_| ()),
-            Self::P3(component) => component.instantiate_async(store).await.map(|_| ()),
-        }
+    /// Makes an instance of it.
+    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+        Ok(match self {
+            Self::P2(component) => Exports::P2(component.instantiate_async(store).await?),
+            Self::P3(component) => Exports::P3(component.instantiate_async(store).await?),
+        })
     }
 }

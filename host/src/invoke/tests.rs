@@ -20,6 +20,7 @@ mod log;
 mod neighbours;
 mod outbound;
 mod p3;
+mod reused;
 mod surroundings;
 
 const LIMITS: CallLimits = CallLimits {
@@ -40,7 +41,7 @@ static COFFEE_P3: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", 
 static MISCHIEF_P3: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief-p3")));
 
 fn settings() -> Settings {
-    Settings { slots: 128, warm_memory: 1 << 30, max_memory: 256 << 20 }
+    Settings { slots: 128, warm_memory: 1 << 30, idle_memory: 64 << 20, max_memory: 256 << 20 }
 }
 
 /// One cache for all tests and runs.
@@ -73,6 +74,7 @@ fn chain(handler: &str, chain: Vec<Link>, max_next_calls: u32) -> Arc<Callable> 
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
         outbound: Arc::new(Outbound::closed()),
+        reuse: Reuse::default(),
     })
 }
 

@@ -2,6 +2,7 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,12 +15,17 @@ use crate::broker::ClientSettings;
 use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::deploy::ComponentFile;
-use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits, Trial};
+use crate::invoke::{
+    self, CacheKey, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits, Reuse, Trial,
+};
 use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
-/// Calls at once on one worker; each reserves address space.
-const SLOTS: u32 = 128;
+/// Instances at once, all workers together. Each reserves 16 GiB of address space in the sandboxes of both versions of WASI,
+/// and a process has 128 TiB.
+const SLOTS: usize = 512;
+/// Of those, what one worker has at least and at most.
+const SLOTS_OF_WORKER: RangeInclusive<usize> = 64..=256;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
 /// What the instances of one worker keep at most when they are not in use.
@@ -44,7 +50,12 @@ pub fn host(operator: &Operator) -> HostSettings {
         workers,
         pollers: machine::cores(),
         memory: total,
-        invoke: invoke::Settings { slots: SLOTS, warm_memory: warm_memory(total, workers), max_memory: MAX_MEMORY },
+        invoke: invoke::Settings {
+            slots: slots(workers),
+            warm_memory: per_worker(total / 8, workers),
+            idle_memory: per_worker(total / 16, workers),
+            max_memory: MAX_MEMORY,
+        },
         instance_id: operator.kafka.instance_id.clone(),
         guarantee: match operator.kafka.delivery {
             config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
@@ -57,9 +68,13 @@ pub fn host(operator: &Operator) -> HostSettings {
     }
 }
 
-/// What each worker's instances may keep when they are not in use: an eighth of the host's memory, all workers together.
-fn warm_memory(memory: u64, workers: usize) -> usize {
-    usize::try_from(memory / 8 / workers as u64).map_or(MOST_WARM, |share| share.min(MOST_WARM))
+fn slots(workers: usize) -> u32 {
+    (SLOTS / workers).clamp(*SLOTS_OF_WORKER.start(), *SLOTS_OF_WORKER.end()) as u32
+}
+
+/// A worker's part of the memory that instances may keep when they are not in use.
+fn per_worker(memory: u64, workers: usize) -> usize {
+    usize::try_from(memory / workers as u64).map_or(MOST_WARM, |share| share.min(MOST_WARM))
 }
 
 /// Which kind of broker the clients speak to.
@@ -117,16 +132,18 @@ impl Assembler {
         trial: &Trial,
         probation: Option<Probation>,
     ) -> Result<Arc<Handler>, NotLoaded> {
-        let link = self.link(&found.component)?;
+        let files = found.middleware.iter().chain([&found.component]);
+        let chain = files.map(|file| self.link(file)).collect::<Result<_, _>>()?;
         let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         let callable = Arc::new(Callable {
             tenant: tenant.name.clone(),
             handler: found.name.clone(),
-            chain: vec![link],
-            max_next_calls: 1,
+            chain,
+            max_next_calls: found.max_next_calls,
             env: found.env.clone(),
             log,
             outbound,
+            reuse: Reuse::default(),
         });
         trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
             fault: found.component.refused(&error.to_string()),
@@ -150,7 +167,7 @@ impl Assembler {
         let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
         let loaded = self.compiler.load(&bytes);
         let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
-        Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
+        Ok(Link { name: component.name().clone(), artifact: Arc::new(artifact) })
     }
 
     fn tenant(&self, tenant: &config::Tenant) -> OfTenant {

@@ -20,7 +20,7 @@ use super::jobs::Job;
 use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
-use crate::invoke::CallError;
+use crate::invoke::{Attempts, CallError};
 use crate::planted;
 use crate::settle;
 
@@ -45,6 +45,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         address: None,
         attempts: 0,
         status: None,
+        component: None,
         pass: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
         memory: None,
@@ -62,6 +63,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     }
 
     let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
+    let mut attempts = Attempts::default();
     loop {
         match gate::pass(job, &mut unit).await {
             Some(other_version) => is_first_call |= other_version,
@@ -71,7 +73,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let (called, mut memory) = worker.call(&unit.bound, request, patience).await;
+        let (called, mut memory) = worker.call(&unit.bound, request, patience, &mut attempts).await;
         let outcome = match called {
             Err(CallError::Overload(reason)) => {
                 drop(memory);
@@ -91,6 +93,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
         }
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
+        tell_attempt(&unit, outcome.as_ref().err());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
@@ -113,6 +116,17 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             }
         }
     }
+}
+
+/// One line for each attempt, for who asks for it: which version it ran on, and as which span of the record's trace.
+fn tell_attempt(unit: &RecordUnit, failure: Option<&Failure>) {
+    let (at, handler) = (&unit.record.coordinate, &unit.bound.handler);
+    tracing::debug!(
+        target: "callgate::call", topic = %at.topic, partition = at.partition, offset = at.offset,
+        tenant = %handler.tenant.name, handler = %handler.name, version = %handler.version, attempt = unit.attempts,
+        span = unit.span.map(|span| format!("{:016x}", u64::from_be_bytes(span))), status = unit.status,
+        reason = failure.map(|failure| failure.reason.as_str()), "attempt"
+    );
 }
 
 /// What core needs to make the request.
@@ -185,7 +199,7 @@ async fn refuse(settlement: &Settlement, unit: RecordUnit, failure: Failure) {
 /// Makes the end that was decided.
 async fn settle(
     settlement: &Settlement,
-    unit: RecordUnit,
+    mut unit: RecordUnit,
     end: Disposition,
     outcome: Result<(Response<Bytes>, Steering), Failure>,
 ) {
@@ -210,6 +224,7 @@ async fn settle(
                 Answer::Error(status) => settle::Answer::Error(status),
             };
             let failure = outcome.map_or_else(|failure| failure, |(response, _)| disposition::failure_of(&response));
+            unit.component.clone_from(&failure.component);
             settlement.dead_letter(unit, failure, answer).await;
         }
     }

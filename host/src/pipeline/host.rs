@@ -42,7 +42,7 @@ pub struct HostSettings {
 impl HostSettings {
     /// What the instances that all workers keep warm hold at most.
     fn warm_memory(&self) -> u64 {
-        (self.workers * self.invoke.warm_memory) as u64
+        (self.workers * (self.invoke.warm_memory + self.invoke.idle_memory)) as u64
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct RecordUnit {
     pub(super) address: Option<ReturnAddress>,
     pub(super) attempts: u32,
     pub(super) status: Option<u16>,
+    /// The digest of the component that failed, where the calls were of several.
+    pub(super) component: Option<Arc<str>>,
     /// The leave that a circuit breaker has given, and which.
     pub(super) pass: Option<(Arc<Gate>, Pass)>,
     /// The host's span in a trace that the record brings.
@@ -81,7 +83,7 @@ impl Unit for RecordUnit {
     }
 
     fn end(self, end: End) {
-        let Self { record, place, bound, observer, address, attempts, status, pass, began, .. } = self;
+        let Self { record, place, bound, observer, address, attempts, status, component, pass, began, .. } = self;
         place.end();
         if let Some((gate, pass)) = pass {
             gate.ended(&bound, pass, matches!(end, End::DeadLettered { .. }));
@@ -94,7 +96,8 @@ impl Unit for RecordUnit {
                 target: "callgate::dead_letter",
                 topic = %record.coordinate.topic, partition = record.coordinate.partition,
                 offset = record.coordinate.offset, tenant = %handler.tenant.name, handler = %handler.name,
-                version = %handler.version, digest = %handler.callable.digest(), stage = reason.stage().as_str(),
+                version = %handler.version, digest = %component.as_ref().unwrap_or(handler.callable.digest()),
+                stage = reason.stage().as_str(),
                 reason = reason.as_str(), attempts, status, answered,
                 "dead letter"
             );

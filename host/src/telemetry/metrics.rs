@@ -84,6 +84,7 @@ pub struct Metrics {
     call_seconds: Histograms,
     ends: Family<EndLabels, Counter>,
     record_seconds: Histograms,
+    reuse_given_up: Family<HandlerLabels, Counter>,
     assigned: Family<GroupLabels, Gauge>,
     stopped: Family<GroupLabels, Gauge>,
     held: Family<GroupLabels, Gauge>,
@@ -140,6 +141,12 @@ impl Default for Metrics {
             Unit::Seconds,
             record_seconds.clone(),
         );
+        let reuse_given_up = Family::default();
+        registry.register(
+            "reuse_given_up",
+            "Versions of a handler whose instances are not reused any more, since fresh ones answered what they could not",
+            reuse_given_up.clone(),
+        );
         let (rebalances, failed_commits) = (Family::default(), Family::default());
         registry.register("rebalances", "Rebalances since the start", rebalances.clone());
         registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
@@ -192,6 +199,7 @@ impl Default for Metrics {
             call_seconds,
             ends,
             record_seconds,
+            reuse_given_up,
             handlers: RwLock::default(),
         }
     }
@@ -301,6 +309,10 @@ impl Observer for Metrics {
             Ok(_) => self.calls(&known.labels, "5xx").inc(),
             Err(reason) => self.calls(&known.labels, reason).inc(),
         };
+    }
+
+    fn gave_up_reuse(&self, bound: &Bound) {
+        self.reuse_given_up.get_or_create(&self.handler(bound).labels).inc();
     }
 
     fn ended(&self, ended: &Ended<'_>) {

@@ -43,7 +43,7 @@ const TOLD: [(Provision, &str); 6] = [
 /// # Errors
 /// Where one cannot be read any more.
 pub(super) fn of(handler: &Handler) -> io::Result<Vec<Imports>> {
-    [&handler.component].into_iter().map(|component| of_component(handler, component)).collect()
+    handler.middleware.iter().chain([&handler.component]).map(|component| of_component(handler, component)).collect()
 }
 
 fn of_component(handler: &Handler, component: &ComponentFile) -> io::Result<Imports> {
@@ -61,7 +61,7 @@ fn of_component(handler: &Handler, component: &ComponentFile) -> io::Result<Impo
         Group { word, names: names.map(|import| import.name.clone()).collect(), values, remark }
     });
     let groups = groups.filter(|group| !group.names.is_empty()).collect();
-    Ok(Imports { component: component.name(), groups })
+    Ok(Imports { component: component.name().clone(), groups })
 }
 
 fn remark(provision: Provision, is_empty: bool) -> Option<&'static str> {

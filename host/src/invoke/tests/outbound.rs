@@ -52,6 +52,7 @@ fn caller(tenant: &str, origins: &[AllowedOrigin], limits: OutboundLimits, netwo
         max_next_calls: 1,
         env: Vec::new(),
         log: Arc::new(LogBudget::new(64 << 10)),
+        reuse: Reuse::default(),
     })
 }
 
