@@ -8,6 +8,7 @@ use bytes::Bytes;
 use callgate_core::limits::CallLimits;
 use callgate_core::route::Instances;
 use http::{Request, Response};
+use wasmtime::Store;
 
 use super::chain::Chain;
 use super::exports::Wasi;
@@ -179,17 +180,12 @@ impl Invoker {
 
     /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them.
     pub(super) async fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
-        let not_now = |error: CallError| TrialError::NotNow(error.to_string());
-        let _slots = self.take_slots(callable.chain.len()).map_err(not_now)?;
+        let _slots = self.take_slots(callable.chain.len()).map_err(|error| TrialError::NotNow(error.to_string()))?;
         let _ongoing = self.watch.begin_call();
         let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let budget = Arc::new(Budget::new(limits.max_memory));
         let mut stores = Vec::new();
         for (position, link) in callable.chain.iter().enumerate() {
-            let sandbox = self.sandbox(link.artifact.wasi()).map_err(not_now)?;
-            let engine = sandbox.engine();
-            let loaded = sandbox.load(&link.artifact).map_err(|error| TrialError::of_load(&error))?;
-            let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
             let part = Part {
                 callable: callable.clone(),
                 outgoing: Outgoing::closed(),
@@ -197,21 +193,37 @@ impl Invoker {
                 meter: meter.clone(),
                 budget: budget.clone(),
             };
-            let mut store = Guest::new(position, limits, part).into_store(engine);
-            let ended = {
-                let instance = pin!(component.instantiate(&mut store));
-                tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
-            };
-            match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
-                Ok(Ok(_)) => stores.push(store),
-                Err(overrun) | Ok(Err((Some(overrun), _))) => return Err(TrialError::of_overrun(overrun, limits)),
-                Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
-                    return Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)));
-                }
-                Ok(Err((None, error))) => return Err(TrialError::of_link(&error, engine, &loaded)),
-            }
+            let made = self.instantiate_one(position, part, limits).await;
+            stores.push(made.map_err(|error| if callable.chain.len() > 1 { error.of(&link.name) } else { error })?);
         }
         Ok(())
+    }
+
+    async fn instantiate_one(
+        &self,
+        position: usize,
+        part: Part,
+        limits: &CallLimits,
+    ) -> Result<Store<Guest>, TrialError> {
+        let artifact = part.callable.chain[position].artifact.clone();
+        let meter = part.meter.clone();
+        let sandbox = self.sandbox(artifact.wasi()).map_err(|error| TrialError::NotNow(error.to_string()))?;
+        let engine = sandbox.engine();
+        let loaded = sandbox.load(&artifact).map_err(|error| TrialError::of_load(&error))?;
+        let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
+        let mut store = Guest::new(position, limits, part).into_store(engine);
+        let ended = {
+            let instance = pin!(component.instantiate(&mut store));
+            tokio::task::unconstrained(Metered::new(instance, meter, &self.watch)).await
+        };
+        match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
+            Ok(Ok(_)) => Ok(store),
+            Err(overrun) | Ok(Err((Some(overrun), _))) => Err(TrialError::of_overrun(overrun, limits)),
+            Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
+                Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)))
+            }
+            Ok(Err((None, error))) => Err(TrialError::of_link(&error, engine, &loaded)),
+        }
     }
 
     fn sandbox(&self, wasi: Wasi) -> Result<&Sandbox, CallError> {

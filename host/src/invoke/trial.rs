@@ -65,6 +65,14 @@ impl TrialError {
         matches!(self, Self::Refused(_))
     }
 
+    /// The same, naming the one of several components that it is about.
+    pub(super) fn of(self, component: &str) -> Self {
+        match self {
+            Self::Refused(sentence) => Self::Refused(format!("{component}: {sentence}")),
+            Self::NotNow(reason) => Self::NotNow(format!("{component}: {reason}")),
+        }
+    }
+
     /// Of a component that was to be instantiated.
     pub(super) fn of_start(error: &CallError) -> Self {
         match error {
