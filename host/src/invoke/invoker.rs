@@ -8,6 +8,7 @@ use bytes::Bytes;
 use callgate_core::limits::CallLimits;
 use callgate_core::route::Instances;
 use http::{Request, Response};
+use wasmtime::Store;
 
 use super::chain::Chain;
 use super::exports::Wasi;
@@ -177,19 +178,19 @@ impl Invoker {
         self.make_room(0);
     }
 
-    /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them.
-    pub(super) async fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
-        let not_now = |error: CallError| TrialError::NotNow(error.to_string());
-        let _slots = self.take_slots(callable.chain.len()).map_err(not_now)?;
+    /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them. A fault is
+    /// that of the component at the position that comes with it.
+    pub(super) async fn instantiate(
+        &self,
+        callable: &Arc<Callable>,
+        limits: &CallLimits,
+    ) -> Result<(), (usize, TrialError)> {
+        let _slots = self.take_slots(callable.chain.len()).map_err(|error| (0, TrialError::not_now(&error)))?;
         let _ongoing = self.watch.begin_call();
         let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let budget = Arc::new(Budget::new(limits.max_memory));
         let mut stores = Vec::new();
-        for (position, link) in callable.chain.iter().enumerate() {
-            let sandbox = self.sandbox(link.artifact.wasi()).map_err(not_now)?;
-            let engine = sandbox.engine();
-            let loaded = sandbox.load(&link.artifact).map_err(|error| TrialError::of_load(&error))?;
-            let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
+        for position in 0..callable.chain.len() {
             let part = Part {
                 callable: callable.clone(),
                 outgoing: Outgoing::closed(),
@@ -197,21 +198,37 @@ impl Invoker {
                 meter: meter.clone(),
                 budget: budget.clone(),
             };
-            let mut store = Guest::new(position, limits, part).into_store(engine);
-            let ended = {
-                let instance = pin!(component.instantiate(&mut store));
-                tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
-            };
-            match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
-                Ok(Ok(_)) => stores.push(store),
-                Err(overrun) | Ok(Err((Some(overrun), _))) => return Err(TrialError::of_overrun(overrun, limits)),
-                Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
-                    return Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)));
-                }
-                Ok(Err((None, error))) => return Err(TrialError::of_link(&error, engine, &loaded)),
-            }
+            let tried = self.try_component(position, limits, part).await;
+            stores.push(tried.map_err(|error| (position, error))?);
         }
         Ok(())
+    }
+
+    async fn try_component(
+        &self,
+        position: usize,
+        limits: &CallLimits,
+        part: Part,
+    ) -> Result<Store<Guest>, TrialError> {
+        let artifact = &part.callable.chain[position].artifact;
+        let sandbox = self.sandbox(artifact.wasi()).map_err(|error| TrialError::not_now(&error))?;
+        let engine = sandbox.engine();
+        let loaded = sandbox.load(artifact).map_err(|error| TrialError::of_load(&error))?;
+        let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
+        let meter = part.meter.clone();
+        let mut store = Guest::new(position, limits, part).into_store(engine);
+        let ended = {
+            let instance = pin!(component.instantiate(&mut store));
+            tokio::task::unconstrained(Metered::new(instance, meter, &self.watch)).await
+        };
+        match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
+            Ok(Ok(_)) => Ok(store),
+            Err(overrun) | Ok(Err((Some(overrun), _))) => Err(TrialError::of_overrun(overrun, limits)),
+            Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
+                Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)))
+            }
+            Ok(Err((None, error))) => Err(TrialError::of_link(&error, engine, &loaded)),
+        }
     }
 
     fn sandbox(&self, wasi: Wasi) -> Result<&Sandbox, CallError> {

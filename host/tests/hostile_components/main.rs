@@ -59,8 +59,8 @@ impl Deploy {
         };
         match self.trial.instantiate(&callable(artifact), &LIMITS) {
             Ok(()) => (End::Harmless, String::new()),
-            Err(TrialError::Refused(sentence)) => (End::Tried, sentence),
-            Err(error @ TrialError::NotNow(_)) => panic!("not the host's: {error}"),
+            Err((_, TrialError::Refused(sentence))) => (End::Tried, sentence),
+            Err((_, error @ TrialError::NotNow(_))) => panic!("not the host's: {error}"),
         }
     }
 }
