@@ -21,6 +21,7 @@ mod mailbox;
 mod observe;
 mod overview;
 mod probation;
+mod probe;
 mod quota;
 mod reconcile;
 mod rollout;

@@ -44,6 +44,7 @@ impl Guest for Mischief {
 
             "/count" => wear::count(),
             "/traps-when-used-again" => wear::traps_when_used_again(),
+            "/traps-unless-probed" => wear::traps_unless_probed(&request),
             "/spins-when-used-again" => wear::spins_when_used_again(),
             "/silent-when-used-again" => match wear::silent_when_used_again() {
                 Some(response) => response,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use plain_http::Response;
+use plain_http::{Request, Response};
 use serde_json::json;
 
 use crate::{endings, greed};
@@ -23,6 +23,13 @@ pub(crate) fn traps_when_used_again() -> Response {
         endings::trap();
     }
     Response::new(200)
+}
+
+pub(crate) fn traps_unless_probed(request: &Request) -> Response {
+    match request.header("x-callgate-probe").is_empty() {
+        true => traps_when_used_again(),
+        false => Response::new(200),
+    }
 }
 
 pub(crate) fn spins_when_used_again() -> Response {

@@ -59,6 +59,11 @@ impl LogBudget {
         Self { rate: bytes_per_second, bucket: Mutex::new(bucket) }
     }
 
+    /// Nothing at all, and no word about it.
+    pub(super) fn closed() -> Self {
+        Self::new(0)
+    }
+
     /// Whether a line of so many bytes may be written: what a guest writes, or what the host has to say of what it did.
     /// What may not is counted, and reported now and then.
     pub(super) fn admits(&self, bytes: usize, tenant: &str, handler: &str) -> bool {
@@ -76,6 +81,9 @@ impl LogBudget {
     }
 
     fn spend(&self, bytes: u64, now: Instant) -> Verdict {
+        if self.rate == 0 {
+            return Verdict::Drop;
+        }
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = now.saturating_duration_since(bucket.filled).as_millis().min(1000) as u64;
         if elapsed > 0 {

@@ -178,14 +178,19 @@ impl Invoker {
         self.make_room(0);
     }
 
-    /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them.
-    pub(super) async fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
-        let _slots = self.take_slots(callable.chain.len()).map_err(|error| TrialError::NotNow(error.to_string()))?;
+    /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them. A fault is
+    /// that of the component at the position that comes with it.
+    pub(super) async fn instantiate(
+        &self,
+        callable: &Arc<Callable>,
+        limits: &CallLimits,
+    ) -> Result<(), (usize, TrialError)> {
+        let _slots = self.take_slots(callable.chain.len()).map_err(|error| (0, TrialError::not_now(&error)))?;
         let _ongoing = self.watch.begin_call();
         let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let budget = Arc::new(Budget::new(limits.max_memory));
         let mut stores = Vec::new();
-        for (position, link) in callable.chain.iter().enumerate() {
+        for position in 0..callable.chain.len() {
             let part = Part {
                 callable: callable.clone(),
                 outgoing: Outgoing::closed(),
@@ -193,24 +198,24 @@ impl Invoker {
                 meter: meter.clone(),
                 budget: budget.clone(),
             };
-            let made = self.instantiate_one(position, part, limits).await;
-            stores.push(made.map_err(|error| if callable.chain.len() > 1 { error.of(&link.name) } else { error })?);
+            let tried = self.try_component(position, limits, part).await;
+            stores.push(tried.map_err(|error| (position, error))?);
         }
         Ok(())
     }
 
-    async fn instantiate_one(
+    async fn try_component(
         &self,
         position: usize,
-        part: Part,
         limits: &CallLimits,
+        part: Part,
     ) -> Result<Store<Guest>, TrialError> {
-        let artifact = part.callable.chain[position].artifact.clone();
-        let meter = part.meter.clone();
-        let sandbox = self.sandbox(artifact.wasi()).map_err(|error| TrialError::NotNow(error.to_string()))?;
+        let artifact = &part.callable.chain[position].artifact;
+        let sandbox = self.sandbox(artifact.wasi()).map_err(|error| TrialError::not_now(&error))?;
         let engine = sandbox.engine();
-        let loaded = sandbox.load(&artifact).map_err(|error| TrialError::of_load(&error))?;
+        let loaded = sandbox.load(artifact).map_err(|error| TrialError::of_load(&error))?;
         let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
+        let meter = part.meter.clone();
         let mut store = Guest::new(position, limits, part).into_store(engine);
         let ended = {
             let instance = pin!(component.instantiate(&mut store));

@@ -37,6 +37,7 @@ impl Reuse {
 #[derive(Debug, Default)]
 pub struct Attempts {
     made: bool,
+    reused: bool,
     failed_in_used: Option<Arc<Callable>>,
     gave_up: bool,
 }
@@ -45,6 +46,11 @@ impl Attempts {
     /// Whether the last call was the one after which its handler's instances are not reused any more.
     pub fn gave_up_reuse(&self) -> bool {
         self.gave_up
+    }
+
+    /// Whether the last call had an instance that had served before.
+    pub(super) fn was_reused(&self) -> bool {
+        self.reused
     }
 
     pub(super) fn choose(&self, callable: &Callable, instances: Instances) -> Choice {
@@ -56,8 +62,7 @@ impl Attempts {
 
     /// A call has ended: in an instance that had served before, or not; answered, or failed.
     pub(super) fn ended(&mut self, callable: &Arc<Callable>, used: bool, answered: bool) {
-        self.made = true;
-        self.gave_up = false;
+        (self.made, self.reused, self.gave_up) = (true, used, false);
         match (used, answered) {
             (true, true) => callable.reuse.succeeded(),
             (true, false) => self.failed_in_used = Some(callable.clone()),

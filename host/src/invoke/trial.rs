@@ -21,8 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// What versions are tried in: an invoker and a runtime for a thread that is no worker.
 pub struct Trial {
-    invoker: Invoker,
-    runtime: tokio::runtime::LocalRuntime,
+    pub(super) invoker: Invoker,
+    pub(super) runtime: tokio::runtime::LocalRuntime,
 }
 
 /// Why a version cannot run.
@@ -52,8 +52,8 @@ impl Trial {
     /// # Errors
     ///
     /// Where one cannot be loaded or linked, its start function traps or takes too long, or all of them want more memory
-    /// than a call may have.
-    pub fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
+    /// than a call may have; with the position of that one in the chain.
+    pub fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), (usize, TrialError)> {
         let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), ..*limits };
         self.runtime.block_on(self.invoker.instantiate(callable, &limits))
     }
@@ -65,19 +65,15 @@ impl TrialError {
         matches!(self, Self::Refused(_))
     }
 
-    /// The same, naming the one of several components that it is about.
-    pub(super) fn of(self, component: &str) -> Self {
-        match self {
-            Self::Refused(sentence) => Self::Refused(format!("{component}: {sentence}")),
-            Self::NotNow(reason) => Self::NotNow(format!("{component}: {reason}")),
-        }
+    pub(super) fn not_now(error: &CallError) -> Self {
+        Self::NotNow(error.to_string())
     }
 
     /// Of a component that was to be instantiated.
     pub(super) fn of_start(error: &CallError) -> Self {
         match error {
             CallError::Failed(failure) => Self::Refused(format!("the component does not start: {}", failure.message)),
-            CallError::Overload(_) => Self::NotNow(error.to_string()),
+            CallError::Overload(_) => Self::not_now(error),
         }
     }
 

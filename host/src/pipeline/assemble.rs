@@ -11,6 +11,7 @@ use callgate_core::limits::CallLimits;
 use super::bound::{Handler, Tenant};
 use super::host::HostSettings;
 use super::probation::Probation;
+use super::probe::probe;
 use crate::broker::ClientSettings;
 use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
@@ -132,8 +133,13 @@ impl Assembler {
         trial: &Trial,
         probation: Option<Probation>,
     ) -> Result<Arc<Handler>, NotLoaded> {
-        let files = found.middleware.iter().chain([&found.component]);
-        let chain = files.map(|file| self.link(file)).collect::<Result<_, _>>()?;
+        let files: Vec<_> = found.middleware.iter().chain([&found.component]).collect();
+        let chain = files.iter().map(|file| self.link(file)).collect::<Result<Vec<_>, _>>()?;
+        if chain.last().is_some_and(|own| own.artifact.wraps()) {
+            let reason =
+                "it is a middleware: it imports the handler that it wraps (`wasi:http/handler`), and there is none";
+            return Err(NotLoaded { fault: found.component.refused(reason), again: false });
+        }
         let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         let callable = Arc::new(Callable {
             tenant: tenant.name.clone(),
@@ -145,10 +151,13 @@ impl Assembler {
             outbound,
             reuse: Reuse::default(),
         });
-        trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
-            fault: found.component.refused(&error.to_string()),
+        trial.instantiate(&callable, &tenant.call).map_err(|(position, error)| NotLoaded {
+            fault: files[position].refused(&error.to_string()),
             again: !error.is_fault_of_component(),
         })?;
+        for route in &found.routes {
+            probe(trial, &callable, &tenant, route).map_err(|(fault, again)| NotLoaded { fault, again })?;
+        }
         Ok(Arc::new(Handler {
             callable,
             tenant,

@@ -59,8 +59,8 @@ impl Deploy {
         };
         match self.trial.instantiate(&callable(vec![("hostile.wasm", artifact)]), &LIMITS) {
             Ok(()) => (End::Harmless, String::new()),
-            Err(TrialError::Refused(sentence)) => (End::Tried, sentence),
-            Err(error @ TrialError::NotNow(_)) => panic!("not the host's: {error}"),
+            Err((_, TrialError::Refused(sentence))) => (End::Tried, sentence),
+            Err((_, error @ TrialError::NotNow(_))) => panic!("not the host's: {error}"),
         }
     }
 }
@@ -128,6 +128,7 @@ fn in_a_chain_the_one_that_fails_is_named() {
         ("spins.wasm", load(&spins.expect("it is one of them").bytes)),
         ("coffee.wasm", load(&coffee())),
     ];
-    let refusal = deploy.trial.instantiate(&callable(chain), &LIMITS).expect_err("a refusal").to_string();
-    assert!(refusal.starts_with("spins.wasm: the component does not start: computed for"), "{refusal}");
+    let (position, refusal) = deploy.trial.instantiate(&callable(chain), &LIMITS).expect_err("a refusal");
+    assert_eq!(position, 1);
+    assert!(refusal.to_string().starts_with("the component does not start: computed for"), "{refusal}");
 }

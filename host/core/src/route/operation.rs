@@ -46,9 +46,18 @@ impl Operation {
 
     /// The names of the path's parameters, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.bound().map(|(name, _)| name)
+    }
+
+    /// Where their values come from.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.bound().map(|(_, from)| from)
+    }
+
+    fn bound(&self) -> impl Iterator<Item = (&str, &Binding)> {
         self.path.iter().filter_map(|part| match part {
             PathPart::Literal(_) => None,
-            PathPart::Parameter { name, .. } => Some(name.as_str()),
+            PathPart::Parameter { name, from } => Some((name.as_str(), from)),
         })
     }
 }

@@ -229,3 +229,40 @@ fn each_component_of_a_chain_is_reused_at_its_place() {
         assert_eq!(inner("/next?path=/count").await, [1]);
     });
 }
+
+/// What a probe of mischief finds out with that path.
+fn probe(callable: &Callable, path: &str) -> Result<Probe, String> {
+    let limits = CallLimits { max_cpu: Duration::from_millis(50), ..LIMITS };
+    let trial = Trial::new(&Settings { slots: 4, ..settings() }, &WATCHDOG).expect("a trial");
+    trial.reuse(callable, &limits, || get(path)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_version_that_does_not_bear_reuse_is_found_out() {
+    for path in ["/status/200", "/status/404", "/count", "/log"] {
+        assert_eq!(probe(&version(), path), Ok(Probe::Passed), "{path}");
+    }
+    for (path, sentence) in [
+        ("/traps-when-used-again", "the first was answered, and number 2 was not: trapped: "),
+        ("/silent-when-used-again", "number 2 was not: returned without a response"),
+        ("/spins-when-used-again", "number 2 was not: computed for 50ms"),
+        ("/leak?mib=6", "number 3 was not: wanted more than 16777216 bytes"),
+    ] {
+        let refusal = probe(&version(), path).expect_err(path);
+        assert!(refusal.contains(sentence), "{path}: {refusal}");
+    }
+    for path in ["/trap", "/no-response", "/status/503"] {
+        let inconclusive = probe(&version(), path).expect(path);
+        assert!(matches!(inconclusive, Probe::Inconclusive(_)), "{path}: {inconclusive:?}");
+    }
+}
+
+#[test]
+fn a_probe_counts_for_nothing_afterwards() {
+    let callable = version();
+    probe(&callable, "/traps-when-used-again").expect_err("a refusal");
+    on_a_worker(async {
+        let invoker = invoker();
+        assert_eq!([count(&invoker, &callable).await, count(&invoker, &callable).await], [1, 2]);
+    });
+}
