@@ -167,7 +167,7 @@ impl Invoker {
                 Err(back) => part = *back,
             }
         }
-        let store = Guest::new(position, chain.limits, part).into_store(sandbox.engine());
+        let store = sandbox.store(Guest::new(position, chain.limits, part));
         Used { instance: Instance::new(store), calls: 0 }
     }
 
@@ -197,7 +197,7 @@ impl Invoker {
                 meter: meter.clone(),
                 budget: budget.clone(),
             };
-            let mut store = Guest::new(position, limits, part).into_store(engine);
+            let mut store = sandbox.store(Guest::new(position, limits, part));
             let ended = {
                 let instance = pin!(component.instantiate(&mut store));
                 tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await

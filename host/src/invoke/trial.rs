@@ -51,9 +51,12 @@ impl Trial {
     ///
     /// # Errors
     ///
-    /// Where one cannot be loaded or linked, its start function traps or takes too long, or all of them want more memory
-    /// than a call may have.
+    /// Where the last one needs another behind it, one cannot be loaded or linked, its start function traps or takes too
+    /// long, or all of them want more memory than a call may have.
     pub fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), TrialError> {
+        if let Some(last) = callable.chain.last() {
+            last.artifact.is_handler().map_err(|reason| TrialError::Refused(reason.to_string()))?;
+        }
         let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), ..*limits };
         self.runtime.block_on(self.invoker.instantiate(callable, &limits))
     }
