@@ -211,3 +211,10 @@ def place(file, at):
     beside = at.with_name(f".{at.name}")
     shutil.copyfile(file, beside)
     beside.rename(at)
+
+
+def other_bytes(component):
+    """The same component with a custom section more: another digest, and so another version."""
+    name, payload = b"note", uuid.uuid4().bytes
+    section = bytes([len(name)]) + name + payload
+    return component + bytes([0, len(section)]) + section

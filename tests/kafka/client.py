@@ -143,8 +143,11 @@ class Client:
                          "enable.partition.eof": True})
 
     def partitions(self, topic):
-        partitions = self.admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
-        assert partitions, f"there is no topic {topic}"
+        give_up = time.monotonic() + PATIENCE
+        while not (partitions := self.admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions):
+            # One that was made just now need not be known to the broker yet.
+            assert time.monotonic() < give_up, f"there is no topic {topic}"
+            time.sleep(0.1)
         return sorted(partitions)
 
     def size(self, topic):

@@ -11,6 +11,7 @@ use super::signals::{Asked, Signals};
 use super::{WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::invoke::Compiler;
+use crate::machine;
 use crate::pipeline::{Brokers, Host, Overview, Reconciler, code_cache, host_settings};
 use crate::telemetry::admin::{self, Told};
 use crate::telemetry::metrics::Metrics;
@@ -36,6 +37,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        machine::raise_open_files();
         let operator = match read(&self.config) {
             Ok(operator) => operator,
             Err(faults) => {

@@ -12,7 +12,7 @@ mod client_sets;
 mod component;
 mod conflicts;
 mod file;
-mod folder;
+mod handler;
 mod snapshot;
 mod watch;
 
@@ -102,7 +102,7 @@ pub fn read(operator: &Operator, snapshot: &Snapshot) -> Deployment {
     for (name, sources) in &snapshot.tenants {
         let root = snapshot.directory.join(&**name);
         let tenant = tenant(operator, &root, name);
-        handlers.extend(sources.iter().map(|source| folder::found(source, &root, name, &tenant, &operator.kafka)));
+        handlers.extend(sources.iter().map(|source| handler::found(source, &root, name, &tenant, &operator.kafka)));
     }
     conflicts::refuse(&mut handlers);
     client_sets::refuse(&mut handlers, operator.limits.max_client_sets);

@@ -2,6 +2,7 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +21,11 @@ use crate::invoke::{
 use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
-/// Calls at once on one worker; each reserves address space.
-const SLOTS: u32 = 128;
+/// Instances at once, all workers together. Each reserves 16 GiB of address space in the sandboxes of both versions of WASI,
+/// and a process has 128 TiB.
+const SLOTS: usize = 512;
+/// Of those, what one worker has at least and at most.
+const SLOTS_OF_WORKER: RangeInclusive<usize> = 64..=256;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
 /// What the instances of one worker keep at most when they are not in use.
@@ -47,7 +51,7 @@ pub fn host(operator: &Operator) -> HostSettings {
         pollers: machine::cores(),
         memory: total,
         invoke: invoke::Settings {
-            slots: SLOTS,
+            slots: slots(workers),
             warm_memory: per_worker(total / 8, workers),
             idle_memory: per_worker(total / 16, workers),
             max_memory: MAX_MEMORY,
@@ -62,6 +66,10 @@ pub fn host(operator: &Operator) -> HostSettings {
             config::FirstStart::Latest => FirstStart::Latest,
         },
     }
+}
+
+fn slots(workers: usize) -> u32 {
+    (SLOTS / workers).clamp(*SLOTS_OF_WORKER.start(), *SLOTS_OF_WORKER.end()) as u32
 }
 
 /// A worker's part of the memory that instances may keep when they are not in use.

@@ -65,6 +65,6 @@ impl Intake for GroupIntake {
     fn start(&self, partition: Arc<Partition>, lane: LaneId) {
         let share = self.quota.share();
         let (routes, settlement) = (self.routes.clone(), self.settlement.clone());
-        self.jobs.push(share, Job { share, partition, lane, routes, settlement });
+        self.jobs.push(Job { share, partition, lane, routes, settlement });
     }
 }
