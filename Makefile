@@ -4,15 +4,19 @@ VENV := target/venv
 PYTHON := $(VENV)/bin/python
 RECORDS := 100000
 KILLS := 10
-MINUTES := 30
 DELIVERY := at-least-once
 REPEATS := 3
+SECONDS := 8
+MINUTES := 5
+SWAPS := 30
+HANDLERS := 1000
+TENANTS := 100
 ONLY :=
 
 stage = @printf '\n\033[1m==> %s\033[0m\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check guests build whole-way with-faults kill-run soak bench tools clean
+.PHONY: help demo test check guests build whole-way with-faults kill-run soak bench isolation scale swap-run tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +60,7 @@ whole-way: build with-faults guests $(VENV) ## records in, replies and dead lett
 kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and a count of what came of them
 	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS) --delivery $(DELIVERY)
 
+soak: MINUTES := 30
 soak: build guests $(VENV) ## two hosts on three brokers, faults all the time: MINUTES=30 DELIVERY=exactly-once ORDERING=key SEED=1
 	$(PYTHON) tests/soak.py --minutes $(MINUTES) $(if $(DELIVERY),--delivery $(DELIVERY)) \
 		$(if $(ORDERING),--ordering $(ORDERING)) $(if $(SEED),--seed $(SEED))
@@ -63,6 +68,15 @@ soak: build guests $(VENV) ## two hosts on three brokers, faults all the time: M
 bench: RECORDS := 200000
 bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3
 	$(PYTHON) tests/bench.py --records $(RECORDS) --repeats $(REPEATS)
+
+isolation: guests $(VENV) ## one tenant beside another that misbehaves: ONLY=spin,trap SECONDS=8 REPEATS=3
+	$(PYTHON) tests/isolation.py --only '$(ONLY)' --seconds $(SECONDS) --repeats $(REPEATS)
+
+scale: guests $(VENV) ## HANDLERS=1000 of TENANTS=100 in one host: how long it takes to start, and what it holds
+	$(PYTHON) tests/scale_run.py --handlers $(HANDLERS) --tenants $(TENANTS)
+
+swap-run: guests $(VENV) ## SWAPS=30 new versions a minute for MINUTES=5 while records flow, beside none
+	$(PYTHON) tests/swap_run.py --minutes $(MINUTES) --swaps $(SWAPS)
 
 tools: ## cargo-deny, which `check` uses where it is there
 	cargo install --locked --debug cargo-deny@0.20.2

@@ -56,15 +56,21 @@ class Host:
             **sections,
         }))
 
-    def handler(self, name, operation="POST /", component="mischief", partitions=1, env=None, **route):
+    def handler(self, name, operation="POST /", component="mischief", partitions=1, env=None, middleware=(),
+                max_next_calls=None, **route):
         """Writes a manifest with one route, makes its topic, and returns that topic's name."""
         topic = route.setdefault("topic", self.topic(name)) if "topic_pattern" not in route else None
         if topic:
             self.kafka.create(topic, partitions=partitions)
         home = self.folder / "handlers" / self.tenant
         home.mkdir(parents=True, exist_ok=True)
-        place(GUESTS / f"{component}.wasm", home / f"{component}.wasm")
+        for guest in [component, *middleware]:
+            place(GUESTS / f"{guest}.wasm", home / f"{guest}.wasm")
         manifest = {"component": f"{component}.wasm", "routes": [{"operation": operation, **route}]}
+        if middleware:
+            manifest["middleware"] = [f"{guest}.wasm" for guest in middleware]
+        if max_next_calls:
+            manifest["max_next_calls"] = max_next_calls
         if env:
             manifest["env"] = env
         (home / f"{name}.toml").write_text(toml(manifest))
@@ -205,3 +211,10 @@ def place(file, at):
     beside = at.with_name(f".{at.name}")
     shutil.copyfile(file, beside)
     beside.rename(at)
+
+
+def other_bytes(component):
+    """The same component with a custom section more: another digest, and so another version."""
+    name, payload = b"note", uuid.uuid4().bytes
+    section = bytes([len(name)]) + name + payload
+    return component + bytes([0, len(section)]) + section

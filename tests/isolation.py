@@ -3,9 +3,13 @@
 
     make isolation ONLY=spin,trap SECONDS=8 REPEATS=3
 
+ONLY takes these, and `deploying`, `shares` and `memory` (see below); without it, all of them run.
+
 B offers 40 % of what the host carries, at a steady rate. For each misbehaviour the host is started anew and B runs alone,
 then beside A with 1, 16 and 64 calls in flight, in turn and several times over; A has as many partitions as calls, and
-more records than it can end. Last, both have more than the host carries, and each should get its share.
+more records than it can end. `deploying`: A has no records, but deploys components that take long to compile, or are huge.
+`shares`: both have more than the host carries, and each should get its share. `memory`: what the host holds over 100,000
+calls that fail in all ways.
 
 One processor is left to the broker and to this script: the host has a worker for each of the others. All share one
 machine, so a round is compared with the run of B alone that is nearest to it, and with nothing else.
@@ -20,12 +24,13 @@ import shutil
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import build, coffee_order
-from host import Host
+from host import GUESTS, Host, other_bytes, place
 from kafka.broker import BrokerError
 from kafka.client import PATIENCE
 from kill_run import a_broker
@@ -43,6 +48,10 @@ AT_ONCE = 5000
 LATER, SLOWER, FEWER, UNEVEN = 1.3, 2.0, 0.9, 0.1
 """What is expected: p99 at most 1.3 times or 2 ms more, throughput at least 0.9 times, shares within 10 %."""
 
+DEPLOYED_EVERY = 3
+HUGE = 200 << 20
+FAILING = {"trap": 60_000, "recurse": 20_000, "allocate": 10_000, "endless-body": 8_000, "huge-headers": 2_000}
+
 A_LIMITS = {"max_memory": "16MiB", "max_cpu": "1s", "max_log": "64KiB"}
 
 MISBEHAVIOURS = {
@@ -57,6 +66,8 @@ MISBEHAVIOURS = {
     "endless log": ("POST /endless-log", SLOW),
     "10,000 headers": ("POST /echo", FLOOD // 40),
 }
+
+OTHERS = ["deploying", "shares", "memory"]
 
 
 @dataclass
@@ -80,21 +91,25 @@ class Figure:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="some of: " + ", ".join([*MISBEHAVIOURS, "shares"]))
+    parser.add_argument("--only", default="", help="some of: " + ", ".join([*MISBEHAVIOURS, *OTHERS]))
     parser.add_argument("--in-flight", default=",".join(map(str, IN_FLIGHT)))
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--executable", help="instead of building one for a release")
     options = parser.parse_args()
     executable = options.executable or build()["callgate"]
-    wanted = [name.strip() for name in options.only.split(",") if name.strip()] or [*MISBEHAVIOURS, "shares"]
+    wanted = [name.strip() for name in options.only.split(",") if name.strip()] or [*MISBEHAVIOURS, *OTHERS]
     with tempfile.TemporaryDirectory() as folder, a_broker(folder) as kafka:
         bench = Bench(Path(folder), kafka, executable, options)
         progress(f"the host carries {bench.capacity:,.0f} records/s of B; B offers {OFFERED:.0%} of that")
-        figures = [figure for name in wanted if name != "shares" for figure in bench.beside(name)]
+        figures = [figure for name in wanted if name in MISBEHAVIOURS for figure in bench.beside(name)]
+        if "deploying" in wanted:
+            figures += [bench.beside_deployments("slow compile"), bench.beside_deployments("huge component")]
         report(figures)
         if "shares" in wanted:
             bench.shares()
+        if "memory" in wanted:
+            bench.memory()
 
 
 class Bench:
@@ -144,8 +159,40 @@ class Bench:
                 progress(f"{name:16} beside {count:2} {shown(beside)}")
                 rounds[count].append((beside, alone))
         for count, pairs in rounds.items():
-            yield Figure(name, count, *medians([beside for beside, _ in pairs])[:3],
-                         *medians([alone for _, alone in pairs])[:3], max(beside[3] for beside, _ in pairs))
+            yield figure(name, count, pairs)
+
+    def beside_deployments(self, name):
+        """The same beside a tenant that deploys again and again, each time something new."""
+        host, pairs = self.host(name), []
+        neighbour = host.neighbour("a")
+        self.kafka.create(neighbour.topic("new"))
+        self.configure(host, **{neighbour.tenant: A_LIMITS})
+        home = host.folder / "handlers" / neighbour.tenant
+        for repeat in range(self.options.repeats):
+            alone = self.phase(host)
+            progress(f"{name:16} alone     {shown(alone)}")
+            over = threading.Event()
+            home.mkdir()
+            deploying = threading.Thread(target=self.deploy, args=(home, name, over), daemon=True)
+            deploying.start()
+            beside = self.phase(host)
+            over.set()
+            deploying.join()
+            shutil.rmtree(home)
+            progress(f"{name:16} beside    {shown(beside)}")
+            pairs.append((beside, alone))
+        return figure(name, 0, pairs)
+
+    def deploy(self, home, name, over):
+        source = self.folder / "component.wasm"
+        while not over.wait(DEPLOYED_EVERY):
+            if name == "huge component":
+                # A custom section, which nobody reads: two fields of a number each, then its name.
+                component = (GUESTS / "coffee-rust.wasm").read_bytes()
+                source.write_bytes(component + b"\0" + leb128(HUGE) + b"\4huge" + os.urandom(16) + bytes(HUGE - 21))
+            else:
+                source.write_bytes(other_bytes((GUESTS / "coffee-js.wasm").read_bytes()))
+            place(source, home / "new.wasm")
 
     def phase(self, host, name=None, count=0, operation="", records=0):
         """One run of the host: p50, p99, share of what was offered that was answered, and the host's memory."""
@@ -200,6 +247,44 @@ class Bench:
             print(f"A with {partitions} partitions and a share of {share}: {of_a:.1%} of the replies "
                   f"(expected: {wanted:.1%}, within {UNEVEN:.0%} of it){'' if abs(of_a / wanted - 1) <= UNEVEN else '  NO'}")
             print(json.dumps({"share": share, "partitions": partitions, "of_a": of_a, "wanted": wanted}), flush=True)
+
+    def memory(self):
+        """What the host holds while calls fail in all ways, each time a tenth of them has."""
+        host = self.host("memory")
+        for name, count in FAILING.items():
+            topic = host.handler(name, f"POST /{name}", "mischief", PARTITIONS, retry={"attempts": 1}, deadline="2s",
+                                 query={"count": "header:count"})
+            self.fill(topic, PARTITIONS, count, b"", headers=[("count", b"100000")])
+        host.configure(tenants={host.tenant: A_LIMITS})
+        host.start(ready=False)
+        total, give_up, seen = sum(FAILING.values()), time.monotonic() + PATIENCE + sum(FAILING.values()) / 100, []
+        try:
+            while len(seen) < 10:
+                letters = [f"{host.topic(name)}-dlt" for name in FAILING]
+                ended = sum(self.kafka.size(topic) for topic in letters if topic in self.kafka.topics())
+                if ended >= total * (len(seen) + 1) // 10:
+                    seen.append(round(resident_mebibytes(host.process.pid)))
+                    progress(f"{ended:7} failed calls: {seen[-1]} MiB")
+                assert host.process.poll() is None, f"the host ended:\n{host.log()[-3000:]}"
+                assert time.monotonic() < give_up, f"{ended} of {total} calls have failed"
+                time.sleep(0.2)
+        finally:
+            host.discard()
+        print(f"MiB of the host over {total:,} failed calls: {', '.join(map(str, seen))}")
+        print(json.dumps({"failed_calls": total, "mebibytes": seen}), flush=True)
+
+
+def figure(name, count, pairs):
+    beside, alone = (medians(phases) for phases in zip(*pairs))
+    return Figure(name, count, *beside[:3], *alone[:3], max(phase[3] for phase, _ in pairs))
+
+
+def leb128(number):
+    encoded = bytearray()
+    while number > 127:
+        encoded.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*encoded, number])
 
 
 def both(kafka, one, other, records):

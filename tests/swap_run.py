@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from pathlib import Path
 from confluent_kafka import TopicPartition
 
 from bench import build, coffee_order
-from host import GUESTS, Host
+from host import GUESTS, Host, other_bytes
 from isolation import rate
 from kafka.broker import BrokerError
 from kafka.client import PATIENCE
@@ -140,13 +139,6 @@ class SwapRun:
             statuses["replies too many"] = more
         assert self.host.stop() == 0
         return statuses
-
-
-def other_bytes(component):
-    """The same component with a custom section more: another digest, and so another version."""
-    name, payload = b"note", uuid.uuid4().bytes
-    section = bytes([len(name)]) + name + payload
-    return component + bytes([0, len(section)]) + section
 
 
 def report(phases, run, failed):

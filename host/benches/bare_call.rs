@@ -16,14 +16,14 @@ use std::{env, fs, thread};
 
 use callgate::config::Secret;
 use callgate::invoke::{
-    self, CacheSettings, Callable, CompileIn, Compiler, Invoker, Link, LogBudget, Settings, Watchdog,
+    self, CacheSettings, Callable, CompileIn, Compiler, Invoker, Link, LogBudget, Outbound, Reuse, Settings, Watchdog,
 };
 use callgate_core::limits::{CallLimits, RequestLimits};
 use callgate_core::order::Ordering;
 use callgate_core::record::{Coordinate, Header, Record, Timestamp, TimestampKind};
 use callgate_core::request::{RequestScope, to_request};
 use callgate_core::retry::RetryPolicy;
-use callgate_core::route::{Binding, ClientErrors, Operation, Route, WithoutReplyTo};
+use callgate_core::route::{Binding, ClientErrors, Instances, Operation, Route, WithoutReplyTo};
 use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -84,7 +84,7 @@ fn arguments() -> Result<Arguments, String> {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let cache = tempfile::tempdir()?;
     let cache = CacheSettings { folder: cache.path().join("code"), key: None };
-    let settings = Settings { slots: 128, max_memory: 4 << 30 };
+    let settings = Settings { slots: 128, warm_memory: 1 << 30, idle_memory: 64 << 20, max_memory: 4 << 30 };
     let component = fs::read(&arguments.component).map_err(|error| format!("{}: {error}", arguments.component))?;
     let began = Instant::now();
     let artifact = Arc::new(Compiler::new(&cache, CompileIn::ThisProcess)?.load(&component)?);
@@ -98,6 +98,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         max_next_calls: 0,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("info"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
+        reuse: Reuse::default(),
     });
     let watchdog = Watchdog::start()?;
 
@@ -211,6 +213,7 @@ fn route() -> Route {
         deadline: LIMITS.deadline,
         retry: RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) },
         circuit_breaker: None,
+        instances: Instances::Fresh,
     }
 }
 

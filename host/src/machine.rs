@@ -3,9 +3,19 @@
 use std::fs;
 use std::thread;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Processors that the process may use.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Raises the number of files that the process may have open to what the system lets it: components, connections and
+/// partitions have some each, and the soft limit is mostly 1024 for the sake of programs that use `select`.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, the host goes on with what it has.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Bytes of memory: the cgroup's limit where there is one, else the machine's. `None` on systems without `/proc`.

@@ -24,6 +24,7 @@ mod probation;
 mod quota;
 mod reconcile;
 mod rollout;
+mod room;
 mod unit;
 mod worker;
 

@@ -26,6 +26,11 @@ from confluent_kafka.admin import (
 PATIENCE = 120
 """Seconds after which a test gives up. It says nothing about how long something should take."""
 
+AWAY = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._UNKNOWN_PARTITION,
+        KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE)
+"""What a reader is told while the broker is away, comes back, or is late with its heartbeats."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -61,9 +66,10 @@ class Client:
         self.bootstrap = bootstrap
         self.settings = {"bootstrap.servers": bootstrap, "log_level": 0}
         self.admin = AdminClient(self.settings)
-        # Not the partitioner of Java, so that a reply's partition is never right by chance.
+        # Not the partitioner of Java, so that a reply's partition is never right by chance. Idempotent, so that what is
+        # there twice was not sent twice by the test.
         self.producer = Producer({**self.settings, "linger.ms": 0, "partitioner": "consistent_random",
-                                  "message.max.bytes": 64 * 1024 * 1024})
+                                  "enable.idempotence": True, "message.max.bytes": 64 * 1024 * 1024})
         self._logs = {}
 
     def create(self, *topics, partitions=1, **config):
@@ -137,8 +143,11 @@ class Client:
                          "enable.partition.eof": True})
 
     def partitions(self, topic):
-        partitions = self.admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
-        assert partitions, f"there is no topic {topic}"
+        give_up = time.monotonic() + PATIENCE
+        while not (partitions := self.admin.list_topics(topic, timeout=PATIENCE).topics[topic].partitions):
+            # One that was made just now need not be known to the broker yet.
+            assert time.monotonic() < give_up, f"there is no topic {topic}"
+            time.sleep(0.1)
         return sorted(partitions)
 
     def size(self, topic):
@@ -156,21 +165,24 @@ class Client:
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
-        return {partition: offset for partition, (offset, _) in self.commits(group, topic).items()}
+        known = {position.partition: max(position.offset, 0) for position in self._positions(group, topic)}
+        return {partition: known.get(partition, 0) for partition in self.partitions(topic)}
 
     def commits(self, group, topic):
         """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none."""
         while True:
-            answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
             try:
                 known = {position.partition: (max(position.offset, 0), position.metadata)
-                         for position in answer.result(PATIENCE).topic_partitions if position.topic == topic}
-                break
+                         for position in self._positions(group, topic)}
+                return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
             except UnicodeDecodeError:
                 # The client takes the metadata to end with a NUL, which is not there. What it reads behind it need not
                 # be text, and is something else the next time.
                 continue
-        return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
+
+    def _positions(self, group, topic):
+        answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
+        return [position for position in answer.topic_partitions if position.topic == topic]
 
 
 class Log:
@@ -246,7 +258,7 @@ class Log:
             elif error.code() == KafkaError._PARTITION_EOF:
                 # Where the last thing in a partition is a transaction's marker, only this tells that it was passed.
                 self._next[message.partition()] = message.offset()
-            elif error.code() not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+            elif error.code() not in AWAY:
                 failed = error  # raised when the others of this batch have been taken
         if failed:
             raise KafkaException(failed)

@@ -43,6 +43,11 @@ pub(crate) fn allocate(mib: Option<u64>) -> Response {
     Response::new(200)
 }
 
+/// Memory that nobody gives back.
+pub(crate) fn leak(mib: u64) {
+    std::mem::forget(black_box(vec![1_u8; mib as usize * MIB]));
+}
+
 pub(crate) fn recurse() -> Response {
     let turns = black_box(Turn(deeper));
     deeper(&turns, 0);

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod endings;
+mod fetch;
 mod greed;
 mod mirror;
+mod onward;
 mod query;
 mod reach;
 mod responses;
+mod wear;
 
 use plain_http::{Request, Response};
 use wasip2::exports::http::incoming_handler::Guest;
@@ -28,8 +31,25 @@ impl Guest for Mischief {
             _ if path == "/echo" || path.starts_with("/echo/") => mirror::echo(&request),
             "/reply-with" => mirror::reply_with(&request),
             "/fail-until" => mirror::fail_until(&request, query.number("attempt").unwrap_or(1)),
-            "/count" => mirror::count(),
             "/log" => mirror::log(&request),
+
+            "/next" => onward::next(&request, &query),
+            "/next-at-once" => onward::next_at_once(&request, &query),
+            "/next-with" => onward::next_with(&request),
+            "/next-then-trap" => onward::next_then_trap(&request, &query),
+            "/next-unread" => onward::next_unread(&request, &query),
+            "/next-unwaited" => onward::next_unwaited(&request, &query),
+            "/next-unfinished" => onward::next_unfinished(&request, &query),
+            "/next-after-response" => return onward::next_after_response(&request, &query, out),
+
+            "/count" => wear::count(),
+            "/traps-when-used-again" => wear::traps_when_used_again(),
+            "/spins-when-used-again" => wear::spins_when_used_again(),
+            "/silent-when-used-again" => match wear::silent_when_used_again() {
+                Some(response) => response,
+                None => return,
+            },
+            "/leak" => wear::leak(query.number("mib").unwrap_or(1)),
 
             "/env" => reach::env(),
             "/arguments" => reach::arguments(),
@@ -38,6 +58,7 @@ impl Guest for Mischief {
             "/clock" => reach::clock(),
             "/filesystem" => reach::filesystem(),
             "/socket" => reach::socket(),
+            "/fetch" => fetch::fetch(&request),
             "/outbound" => reach::outbound(query.text("url").unwrap_or_default()),
 
             "/spin" => greed::spin(query.number("ms")),

@@ -1,7 +1,5 @@
 //! It tells what it sees.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use base64::{Engine, prelude::BASE64_STANDARD};
 use plain_http::{Request, Response};
 use serde::Deserialize;
@@ -52,7 +50,7 @@ pub(crate) fn reply_with(request: &Request) -> Response {
     wish.headers.iter().fold(response, |response, (name, value)| response.header(name, bytes(value)))
 }
 
-fn bytes(base64: &str) -> Vec<u8> {
+pub(crate) fn bytes(base64: &str) -> Vec<u8> {
     BASE64_STANDARD.decode(base64).expect("bytes come as base64")
 }
 
@@ -64,12 +62,6 @@ pub(crate) fn fail_until(request: &Request, last: u64) -> Response {
         .unwrap_or(0);
     let status = if attempt < last { 503 } else { 200 };
     Response::json(status, &json!({ "attempt": attempt }))
-}
-
-pub(crate) fn count() -> Response {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let before = CALLS.fetch_add(1, Ordering::Relaxed);
-    Response::json(200, &json!({ "count": before + 1 }))
 }
 
 pub(crate) fn log(request: &Request) -> Response {

@@ -6,11 +6,14 @@
 //! promise of the product can be tested in microseconds, and by properties.
 //!
 //! The modules in the order in which a record meets them: [`route`], [`request`], [`response`], [`disposition`],
-//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler; [`order`], [`offsets`]
-//! and [`metadata`] keep its place while it is on its way, and [`trace`] its trace; [`transaction`] judges what could not
-//! be written together; [`breaker`] keeps a route from failing at everything.
+//! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler, [`origin`] and
+//! [`address`] say whom they may call besides; [`order`], [`offsets`] and [`metadata`] keep a record's place while it is on
+//! its way, and [`trace`] its trace; [`transaction`] judges what could not be written together; [`breaker`] keeps a route
+//! from failing at everything.
 
+pub mod address;
 pub mod breaker;
+pub mod budget;
 pub mod chain;
 mod cloudevents;
 pub mod dead_letter;
@@ -24,6 +27,7 @@ pub mod limits;
 pub mod metadata;
 pub mod offsets;
 pub mod order;
+pub mod origin;
 mod percent;
 pub mod record;
 pub mod reply;

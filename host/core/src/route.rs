@@ -42,6 +42,19 @@ pub enum ClientErrors {
     Accept,
 }
 
+/// Which instance a record's call gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Instances {
+    /// One of its own: nothing that one record leaves behind reaches another.
+    #[default]
+    Fresh,
+    /// One that has served records of the same handler before, so many of them at most.
+    Reuse {
+        /// Records that one instance serves, the first included.
+        records: u32,
+    },
+}
+
 /// One route of a handler, ready to be applied. Which topics it gets is decided by the table.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -67,4 +80,6 @@ pub struct Route {
     pub retry: RetryPolicy,
     /// When to call no more, since nearly all become dead letters.
     pub circuit_breaker: Option<BreakerPolicy>,
+    /// Which instance a call gets.
+    pub instances: Instances,
 }

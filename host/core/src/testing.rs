@@ -9,7 +9,7 @@ use crate::limits::RequestLimits;
 use crate::order::Ordering;
 use crate::record::{Coordinate, Header, OutgoingRecord, Record, Timestamp, TimestampKind};
 use crate::retry::RetryPolicy;
-use crate::route::{ClientErrors, Operation, Route, WithoutReplyTo};
+use crate::route::{ClientErrors, Instances, Operation, Route, WithoutReplyTo};
 
 /// The limits of a tenant that sets none.
 pub(crate) const REQUEST_LIMITS: RequestLimits =
@@ -34,6 +34,7 @@ pub(crate) fn route(text: &str) -> Route {
         deadline: Duration::from_secs(5),
         retry: RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) },
         circuit_breaker: None,
+        instances: Instances::Fresh,
     }
 }
 

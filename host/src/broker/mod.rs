@@ -20,7 +20,7 @@ pub use embedded::EmbeddedBroker;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use requester::Requester;
-pub use settings::{ClientSettings, PRODUCER_BUFFER, PropertyRefusal, check_property};
+pub use settings::{ClientSettings, FETCHED_AHEAD, PRODUCER_BUFFER, PropertyRefusal, check_property};
 pub use transactional::{GroupMembership, TransactionError, TransactionErrorKind, TransactionalProducer};
 pub use wake::Wake;
 

@@ -6,8 +6,12 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-/// Bytes that a producer holds at most while the broker is slower than the handlers.
+/// Bytes that a producer's queue takes at most while the broker is slower than the handlers.
 pub const PRODUCER_BUFFER: usize = 64 << 20;
+
+/// Bytes that a consumer fetches ahead for each partition: its queue, and one fetch beyond. A record that is larger comes
+/// alone.
+pub const FETCHED_AHEAD: usize = 2 << 20;
 
 /// How long the broker keeps a transaction open whose producer says nothing any more. So long whoever takes a partition
 /// over may have to wait after a crash.

@@ -1,5 +1,6 @@
 //! `callgate check`: everything that is wrong, before anything runs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,13 +16,17 @@ use crate::deploy::{self, Deployment, Found, Snapshot};
 use crate::invoke::{CacheSettings, HostError};
 use crate::pipeline::{Rehearsal, code_cache, verify};
 
+mod imports;
 mod json;
 mod online;
 mod text;
 
+use imports::Imports;
 use online::{Findings, Online};
 
-/// Reports all faults of the configuration, the manifests and the components, and lists every handler. With `--online`,
+/// Reports all faults of the configuration, the manifests and the components, and lists every handler: its version, its
+/// routes and limits, and what becomes of each thing that its components import. Components are compiled into the host's
+/// cache, and started once within their tenant's limits; no record is needed, and nothing is called. With `--online`,
 /// asks the brokers too: which topics there are, what each tenant may do there, and what fits. Nothing is changed there.
 ///
 /// The exit status is 0 where nothing is wrong and 2 where something is.
@@ -45,14 +50,14 @@ impl Check {
             Operator::read(&self.config, &Environment::of_this_process(), &check_property);
         let directory = operator.as_ref().map(|operator| operator.deploy.directory.clone());
         let missing = directory.filter(|directory| !directory.exists());
-        let deployment = match operator.as_ref().map(read).transpose() {
-            Ok(deployment) => deployment.unwrap_or_default(),
+        let (deployment, imports) = match operator.as_ref().map(read).transpose() {
+            Ok(found) => found.unwrap_or_default(),
             Err(error) => {
                 eprintln!("error: components cannot be checked: {error}");
                 return ExitCode::FAILURE;
             }
         };
-        let mut report = Report { faults, deployment, online: None };
+        let mut report = Report { faults, deployment, imports, online: None };
         if self.online {
             // Faulty settings have their defaults here, which are not for anybody's brokers.
             match operator.filter(|_| report.faults.is_empty()) {
@@ -79,26 +84,36 @@ impl Check {
 
 /// Reads the deploy directory and compiles what is there, into the host's cache. A person who may not write to that one
 /// uses their own: what is wrong with a component does not depend on it.
-fn read(operator: &Operator) -> Result<Deployment, HostError> {
+fn read(operator: &Operator) -> Result<(Deployment, AllImports), HostError> {
     let settings = code_cache(operator);
     let compiler = compiler(&settings).or_else(|_| compiler(&CacheSettings { folder: cache_dir(), key: None }))?;
     let rehearsal = Rehearsal::new(Arc::new(operator.clone()), Arc::new(compiler))?;
     let mut deployment = deploy::read(operator, &Snapshot::now(&operator.deploy.directory, verify));
+    let mut imports = BTreeMap::new();
     for found in &mut deployment.handlers {
-        if let Ok(handler) = &found.outcome
-            && let Err(fault) = rehearsal.load(handler)
-        {
-            found.refuse(fault);
+        let Ok(handler) = &found.outcome else { continue };
+        let explained = rehearsal
+            .load(handler)
+            .and_then(|()| imports::of(handler).map_err(|error| handler.component.refused(&error.to_string())));
+        match explained {
+            Ok(explained) => {
+                imports.insert((found.tenant.clone(), found.name.clone()), explained);
+            }
+            Err(fault) => found.refuse(fault),
         }
     }
-    Ok(deployment)
+    Ok((deployment, imports))
 }
+
+/// What the components of each sound handler import, by its tenant's and its own name.
+type AllImports = BTreeMap<(Arc<str>, Arc<str>), Vec<Imports>>;
 
 /// What a check has found.
 struct Report {
     /// Faults of the operator's file.
     faults: Vec<Fault>,
     deployment: Deployment,
+    imports: AllImports,
     /// What the brokers say, where they were asked.
     online: Option<Online>,
 }
@@ -114,6 +129,10 @@ impl Report {
     fn common_faults(&self) -> impl Iterator<Item = &Fault> {
         let online = self.online.iter().flat_map(|online| &online.faults);
         self.faults.iter().chain(&self.deployment.faults).chain(online)
+    }
+
+    fn imports(&self, found: &Found) -> &[Imports] {
+        self.imports.get(&(found.tenant.clone(), found.name.clone())).map_or(&[], Vec::as_slice)
     }
 
     fn findings(&self, found: &Found) -> Option<&Findings> {

@@ -3,14 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
-use std::{fs, io};
 
 use anyhow::Context;
 use callgate_core::dead_letter::dead_letter_topic;
 use callgate_core::route::TopicSelector;
 use clap::{Args, CommandFactory};
-use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::WRONG_CONFIGURATION;
@@ -19,18 +16,14 @@ use super::input::{cache_dir, handler_name, operation};
 use super::signals::{Asked, Signals};
 use crate::broker::EmbeddedBroker;
 use crate::config::{Operator, OperatorRead};
+use crate::deploy;
 use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, code_cache, host_settings};
 
-mod changes;
+mod folder;
 mod lines;
 
-use changes::Changes;
+use folder::Folder;
 use lines::Lines;
-
-/// The tenant of a component that is named on the command line.
-const TENANT: &str = "dev";
-/// A file counts as changed when it has then been unchanged for 1 s; it is looked at this often.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs handlers on this machine, with a broker in this process: no configuration, nothing to install.
 ///
@@ -80,7 +73,7 @@ impl Dev {
         let listener = listener(wanted, broker.bootstrap_servers(), lines);
         let reconciler = Reconciler::start(operator, compiler, Brokers::Embedded, host, overview.clone(), listener);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let status = runtime.block_on(serve(reconciler, &broker, topics, &overview, &folder))?;
+        let status = runtime.block_on(serve(reconciler, &broker, topics, &overview, folder))?;
         runtime.shutdown_background();
         Ok(status)
     }
@@ -95,53 +88,11 @@ impl Dev {
             return Ok(Folder::Given(handlers.to_owned()));
         }
         let name = handler_name(handlers);
-        let staged = tempfile::tempdir()?;
-        let tenant = staged.path().join(TENANT);
-        fs::create_dir(&tenant)?;
         let topic = toml::Value::from(self.topic.as_deref().unwrap_or(&name));
         let operation = toml::Value::from(self.operation.as_str());
         let manifest = format!("[[routes]]\ntopic = {topic}\noperation = {operation}\n");
-        fs::write(tenant.join(format!("{name}.toml")), manifest)?;
-        let staging =
-            Folder::Staged { component: handlers.to_owned(), copy: tenant.join(format!("{name}.wasm")), staged };
-        staging.refresh().with_context(|| format!("the component {} cannot be read", handlers.display()))?;
-        Ok(staging)
-    }
-}
-
-/// Where the handlers lie.
-enum Folder {
-    Given(PathBuf),
-    /// A folder made for one component, with a copy of it beside a manifest.
-    Staged {
-        component: PathBuf,
-        copy: PathBuf,
-        staged: TempDir,
-    },
-}
-
-impl Folder {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Given(path) => path,
-            Self::Staged { staged, .. } => staged.path(),
-        }
-    }
-
-    /// What a person changes.
-    fn source(&self) -> &Path {
-        match self {
-            Self::Given(path) => path,
-            Self::Staged { component, .. } => component,
-        }
-    }
-
-    /// Takes over what a person has changed.
-    fn refresh(&self) -> io::Result<()> {
-        match self {
-            Self::Given(_) => Ok(()),
-            Self::Staged { component, copy, .. } => fs::copy(component, copy).map(|_| ()),
-        }
+        Folder::stage(handlers, &name, &manifest)
+            .with_context(|| format!("the component {} cannot be read", handlers.display()))
     }
 }
 
@@ -199,11 +150,10 @@ async fn serve(
     broker: &EmbeddedBroker,
     mut topics: UnboundedReceiver<Wanted>,
     overview: &Overview,
-    folder: &Folder,
+    mut folder: Folder,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
-    let mut changes = Changes::of(folder.source());
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(deploy::LOOK);
     let mut decided = false;
     let status = loop {
         tokio::select! {
@@ -226,10 +176,8 @@ async fn serve(
                 break ExitCode::from(WRONG_CONFIGURATION);
             }
         }
-        // Half-written is not settled; gone is for the person to mend.
-        if changes.settled() && folder.refresh().is_err() {
-            continue;
-        }
+        // A component that is gone goes on as it was: that is for the person to mend.
+        let _ = folder.refresh();
     };
     signals.drain(reconciler).await;
     Ok(status)

@@ -19,7 +19,7 @@ use callgate_core::reply::{self, ReplyPolicy, ReturnAddress};
 use callgate_core::request::{RequestScope, to_request};
 use callgate_core::response::{self, Steering};
 use callgate_core::retry::RetryPolicy;
-use callgate_core::route::{ClientErrors, Operation, Route, TopicList, WithoutReplyTo};
+use callgate_core::route::{ClientErrors, Instances, Operation, Route, TopicList, WithoutReplyTo};
 use clap::Args;
 use http::{Response, StatusCode};
 
@@ -27,7 +27,9 @@ use super::compile_component::compiler;
 use super::input::{cache_dir, data, handler_name, operation, pair};
 use super::{Format, WRONG_CONFIGURATION, print};
 use crate::config::Secret;
-use crate::invoke::{self, CacheSettings, CallError, Callable, Invoker, Link, LogBudget, Settings, Watchdog};
+use crate::invoke::{
+    self, CacheSettings, CallError, Callable, Invoker, Link, LogBudget, Outbound, Reuse, Settings, Watchdog,
+};
 
 /// What a tenant's records may bring, and its calls may use, where the operator says nothing else.
 const REQUEST_LIMITS: RequestLimits = RequestLimits { max_headers: 256, max_header_bytes: 64 << 10, max_body: 4 << 20 };
@@ -50,7 +52,7 @@ const MAX_LOG: u64 = 64 << 10;
 /// the call failed (trap, deadline, no response) and 2 where the arguments are wrong.
 #[derive(Args, Debug)]
 pub(super) struct Invoke {
-    /// The component: a file with an export `wasi:http/incoming-handler@0.2.x`.
+    /// The component: a file with an export `wasi:http/incoming-handler@0.2.x` or `wasi:http/handler@0.3.x`.
     component: PathBuf,
     /// What the record becomes, for instance `POST /orders/{id}`: `{id}` is the record header of that name.
     #[arg(long, value_name = "METHOD PATH", default_value = "POST /", value_parser = operation)]
@@ -138,8 +140,10 @@ impl Invoke {
             max_next_calls: 0,
             env: self.env.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
             log: Arc::new(LogBudget::new(MAX_LOG)),
+            outbound: Arc::new(Outbound::closed()),
+            reuse: Reuse::default(),
         });
-        let settings = Settings { slots: 1, max_memory: CALL_LIMITS.max_memory };
+        let settings = Settings { slots: 1, warm_memory: 0, idle_memory: 0, max_memory: CALL_LIMITS.max_memory };
         let invoker = Invoker::new(&settings, &Watchdog::start()?)?;
         match invoke::runtime()?.block_on(invoker.call(&callable, request, &CALL_LIMITS)) {
             Ok(response) => Ok(Ok(response)),
@@ -162,6 +166,7 @@ impl Invoke {
             deadline: CALL_LIMITS.deadline,
             retry: ONE_CALL,
             circuit_breaker: None,
+            instances: Instances::Fresh,
         })
     }
 

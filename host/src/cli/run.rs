@@ -11,6 +11,7 @@ use super::signals::{Asked, Signals};
 use super::{WRONG_CONFIGURATION, check_property, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::invoke::Compiler;
+use crate::machine;
 use crate::pipeline::{Brokers, Host, Overview, Reconciler, code_cache, host_settings};
 use crate::telemetry::admin::{self, Told};
 use crate::telemetry::metrics::Metrics;
@@ -36,6 +37,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        machine::raise_open_files();
         let operator = match read(&self.config) {
             Ok(operator) => operator,
             Err(faults) => {
@@ -75,8 +77,9 @@ async fn serve(config: &Path, operator: Operator, compiler: Arc<Compiler>) -> an
         target: "callgate", admin = %listener.local_addr()?, brokers = operator.kafka.bootstrap_servers,
         directory = %operator.deploy.directory.display(), "callgate runs"
     );
+    let network = host.network().clone();
     let reconciler = Reconciler::start(operator, compiler, Brokers::Real, host, overview.clone(), Box::new(|_| {}));
-    let told = Told { overview, metrics };
+    let told = Told { overview, metrics, network };
     let mut admin = std::pin::pin!(admin::serve(listener, told));
     loop {
         let asked = tokio::select! {

@@ -33,8 +33,6 @@ codes! {
     Syntax = "config.syntax",
     /// A key that nobody reads.
     UnknownKey = "config.unknown-key",
-    /// A key of a feature that this version does not have.
-    Unsupported = "config.unsupported",
     /// A required key is absent.
     MissingKey = "config.missing-key",
     /// A value of another type than the key takes.
@@ -49,6 +47,8 @@ codes! {
     InvalidName = "config.invalid-name",
     /// A topic's name, or an entry of a list of topics, that Kafka does not allow.
     InvalidTopic = "config.invalid-topic",
+    /// An entry of `outbound` that is no origin, or one that nobody may reach.
+    InvalidOrigin = "config.invalid-origin",
     /// A `${..}` that cannot be read, or may not stand where it stands.
     Reference = "config.reference",
     /// A `CALLGATE__` variable that overrides nothing.

@@ -7,12 +7,18 @@ use super::document::{Document, Source};
 use super::env::{self, Variable};
 use super::fault::{Code, Fault, Located, Place};
 use super::names::check_name;
-use super::reader::Section;
+use super::reader::{Section, Text};
 use super::references::References;
 
 mod route;
 
 pub(crate) use route::{RETRY, RouteManifest, default_operation};
+
+/// How often a middleware may call on where the manifest does not say.
+const MAX_NEXT_CALLS: u32 = 1;
+
+/// Components around a handler's own.
+const MAX_MIDDLEWARE: usize = 8;
 
 /// A manifest as it was written: sound in itself, not yet joined to its tenant.
 #[derive(Clone, Debug)]
@@ -21,6 +27,10 @@ pub(crate) struct Manifest {
     pub(crate) component: ComponentName,
     /// The component's SHA-256 as `sha256:` and 64 lower-case digits, where the manifest insists on it.
     pub(crate) digest: Option<Located<String>>,
+    /// The components around it, outermost first.
+    pub(crate) middleware: Vec<Located<String>>,
+    /// How often each of those may call on.
+    pub(crate) max_next_calls: u32,
     /// A consumer group of its own within the tenant.
     pub(crate) group: Option<String>,
     /// The routes; `None` where the manifest has none, and the handler gets the one that it would have without it.
@@ -68,6 +78,8 @@ impl Manifest {
         Self {
             component: ComponentName::Beside,
             digest: None,
+            middleware: Vec::new(),
+            max_next_calls: MAX_NEXT_CALLS,
             group: None,
             routes: None,
             env: Vec::new(),
@@ -98,6 +110,8 @@ fn read(root: &mut Section<'_>, name: &Arc<str>) -> Manifest {
     Manifest {
         component: component(root),
         digest: digest(root),
+        middleware: middleware(root),
+        max_next_calls: root.count("max_next_calls", 1..=1000).map_or(MAX_NEXT_CALLS, |count| count.value as u32),
         group: group(root),
         routes: routes(root),
         env: env::read(root),
@@ -111,17 +125,27 @@ fn component(root: &mut Section<'_>) -> ComponentName {
     let Some(Located { value, place }) = written else {
         return if sound { ComponentName::Beside } else { ComponentName::Faulty };
     };
-    if !stays_inside(&value.value) {
-        let message = format!("`component` is \"{}\", which is no path within the tenant's folder", value.shown);
-        root.report(
-            &place,
-            Code::PathOutside,
-            message,
-            "put the component into the folder and name it relative to that",
-        );
-        return ComponentName::Faulty;
+    inside(root, "component", value, place).map_or(ComponentName::Faulty, ComponentName::Named)
+}
+
+fn middleware(root: &mut Section<'_>) -> Vec<Located<String>> {
+    let written = root.texts("middleware", "auth.wasm").unwrap_or_default();
+    if let Some(Located { place, .. }) = written.get(MAX_MIDDLEWARE) {
+        let message = format!("`middleware` names {} components", written.len());
+        let hint = format!("each call takes an instance of every one at once: write at most {MAX_MIDDLEWARE}");
+        root.report(place, Code::InvalidValue, message, hint);
     }
-    ComponentName::Named(Located { value: value.value, place })
+    written.into_iter().filter_map(|Located { value, place }| inside(root, "middleware", value, place)).collect()
+}
+
+/// The path of a component, which must be one within the tenant's folder.
+fn inside(root: &Section<'_>, key: &str, path: Text, place: Place) -> Option<Located<String>> {
+    if stays_inside(&path.value) {
+        return Some(Located { value: path.value, place });
+    }
+    let message = format!("`{key}` is \"{}\", which is no path within the tenant's folder", path.shown);
+    root.report(&place, Code::PathOutside, message, "put the component into the folder and name it relative to that");
+    None
 }
 
 /// Whether a path only ever goes down.

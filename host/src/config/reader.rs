@@ -11,7 +11,6 @@ use super::fault::{Code, Fault, Located, Place};
 use super::references::Unresolved;
 use super::suggest;
 use super::units::Quantity;
-use super::unsupported::{self, Written};
 
 mod tables;
 
@@ -24,8 +23,6 @@ pub(crate) struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     /// The path with the names that the file has, for messages and overrides.
     path: Vec<String>,
-    /// The path with `*` for free names, for the table of unsupported keys.
-    shape: String,
     place: Place,
     known: BTreeSet<&'static str>,
 }
@@ -46,14 +43,13 @@ enum Raw<'a> {
 impl<'a> Section<'a> {
     pub(crate) fn root(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Self {
         let place = document.whole();
-        Self { document, table: Some(table), path: Vec::new(), shape: String::new(), place, known: BTreeSet::new() }
+        Self { document, table: Some(table), path: Vec::new(), place, known: BTreeSet::new() }
     }
 
-    fn child(&self, key: &str, shape: &str, table: Option<&'a DeTable<'a>>, place: Place) -> Section<'a> {
+    fn child(&self, key: &str, table: Option<&'a DeTable<'a>>, place: Place) -> Section<'a> {
         let mut path = self.path.clone();
         path.push(key.to_owned());
-        let shape = join(&self.shape, shape);
-        Section { document: self.document, table, path, shape, place, known: BTreeSet::new() }
+        Section { document: self.document, table, path, place, known: BTreeSet::new() }
     }
 
     /// Where the section begins.
@@ -231,19 +227,10 @@ impl<'a> Section<'a> {
 
     /// One of a few words.
     pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<Located<T>> {
-        if let Some((place, value)) = self.entry(key)
-            && value.get_ref().is_table()
-            && self.is_unsupported(key, Written::Table, &place)
-        {
-            return None;
-        }
         let text = self.text(key, words.first()?.0)?;
         let written = text.value.value.as_str();
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == written) {
             return Some(Located { value: *value, place: text.place });
-        }
-        if self.is_unsupported(key, Written::Text(written), &text.place) {
-            return None;
         }
         let hint = match suggest::nearest(written, words.iter().map(|(word, _)| *word)) {
             Some(near) => format!("did you mean \"{near}\"?"),
@@ -294,22 +281,11 @@ impl<'a> Section<'a> {
         self.report(place, Code::WrongType, message, format!("write {wanted}"));
     }
 
-    fn is_unsupported(&self, key: &str, written: Written<'_>, place: &Place) -> bool {
-        let Some(instead) = unsupported::instead(&join(&self.shape, key), written) else { return false };
-        let what = match written {
-            Written::Key => format!("`{}`", self.path(key)),
-            Written::Text(text) => format!("`{}` = \"{text}\"", self.path(key)),
-            Written::Table => format!("`{}` with a table", self.path(key)),
-        };
-        self.report(place, Code::Unsupported, format!("{what} is not supported by this version"), instead);
-        true
-    }
-
     /// Reports the keys that nobody took.
     pub(crate) fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {
             let (name, place) = (key.get_ref().as_ref(), self.document.place(key.span()));
-            if self.known.contains(name) || self.is_unsupported(name, Written::Key, &place) {
+            if self.known.contains(name) {
                 continue;
             }
             let hint = match suggest::nearest(name, self.known.iter().copied()) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::breaker::BreakerPolicy;
-use callgate_core::route::{ClientErrors, Route, TopicSelector, WithoutReplyTo, valid_topic_name};
+use callgate_core::route::{ClientErrors, Instances, Route, TopicSelector, WithoutReplyTo, valid_topic_name};
 
 use super::fault::{Code, Fault, Located, Place};
 use super::manifest::{Manifest, RETRY, RouteManifest, default_operation};
@@ -73,6 +73,7 @@ fn default_route(handler: &str, tenant: &Tenant, place: &Place) -> RouteManifest
         deadline: None,
         retry: RETRY,
         circuit_breaker: Some(BreakerPolicy::default()),
+        instances: Instances::default(),
     }
 }
 
@@ -174,6 +175,7 @@ fn within(route: &RouteManifest, tenant: &Tenant) -> HandlerRoute {
             deadline: route.deadline.as_ref().map_or(DEADLINE.min(settings.max_deadline), |deadline| deadline.value),
             retry: route.retry,
             circuit_breaker: route.circuit_breaker,
+            instances: route.instances,
         }),
     }
 }

@@ -14,6 +14,7 @@ use callgate_core::route::{TopicList, valid_topic_name};
 use super::fault::{Code, Located};
 use super::kafka::{Kafka, headers};
 use super::names::check_name;
+use super::outbound::{self, AllowedOrigin};
 use super::properties::{self, Properties, PropertyCheck, Scope};
 use super::reader::Section;
 use super::secret::{self, Secrets};
@@ -72,6 +73,8 @@ pub struct Settings {
     pub max_buffered_bytes: usize,
     /// Bytes a second that its handlers may write into the log.
     pub max_log: usize,
+    /// Whom its handlers may call.
+    pub outbound: Vec<AllowedOrigin>,
     /// What its handlers' `[env]` may refer to.
     pub secrets: Secrets,
     /// Properties of its clients, in front of the host's.
@@ -161,6 +164,7 @@ fn read_settings(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, check:
         max_buffered_records: count(section, "max_buffered_records", 1, 10_000_000, 10_000),
         max_buffered_bytes: size(section, "max_buffered_bytes", 64 * KIB, 64 * GIB, 32 * MIB),
         max_log: size(section, "max_log", 1, GIB, 64 * KIB),
+        outbound: outbound::read(section, folder),
         secrets: secret::read_all(section),
         properties: read_properties(section, kafka, folder, check),
     }

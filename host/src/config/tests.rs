@@ -176,10 +176,23 @@ fn the_examples_of_the_reference_are_sound() {
     for name in ["kafka-password", "shop-password", "shop-stripe"] {
         std::fs::write(secrets.path().join(name), "secret\n").expect("a file");
     }
-    let operator_file = operator_file.replace("/run/secrets", &secrets.path().to_string_lossy());
+    let authority = rcgen::generate_simple_self_signed([]).expect("a certificate");
+    std::fs::write(secrets.path().join("internal-ca.pem"), authority.cert.pem()).expect("a file");
+    let operator_file = operator_file
+        .replace("/run/secrets", &secrets.path().to_string_lossy())
+        .replace("internal-ca.pem", &secrets.path().join("internal-ca.pem").to_string_lossy());
     let operator = operator(&operator_file, [("HOSTNAME", "node-1")]);
     assert_eq!(operator.kafka.instance_id.as_deref(), Some("node-1"));
     let shop = tenant(&operator, "shop");
+    let outbound = shop.settings.outbound.iter();
+    let outbound: Vec<_> =
+        outbound.map(|allowed| (allowed.origin.to_string(), allowed.private, allowed.authorities.is_some())).collect();
+    let expected = [
+        ("https://api.example.com".to_owned(), false, false),
+        ("http://stock.shop.svc:8080".to_owned(), true, false),
+        ("https://ledger.shop.svc".to_owned(), true, true),
+    ];
+    assert_eq!(outbound, expected);
 
     let read = Manifest::read("orders.toml", manifest);
     assert_eq!(read.faults, []);

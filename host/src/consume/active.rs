@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use callgate_core::record::Record;
 
@@ -12,36 +13,61 @@ use crate::broker::{FeedError, PartitionFeed};
 /// Records taken from one partition before the next one's turn.
 const TURN: usize = 256;
 
+/// How long one taking should last at most. What a record costs to take in depends on it: with ten thousand headers, a
+/// thousand times as much as with a few.
+const TAKING: Duration = Duration::from_micros(200);
+
 pub(super) struct Active {
     pub(super) partition: Arc<Partition>,
     feed: PartitionFeed,
     // Taken from the feed, but not by the partition yet.
     set_aside: VecDeque<Arc<Record>>,
+    // Records taken at once, as many as the time for it allows.
+    at_once: usize,
     /// It has been revoked, or is about to be taken up anew: nothing more is taken in.
     pub(super) leaving: bool,
 }
 
 impl Active {
     pub(super) fn new(partition: Arc<Partition>, feed: PartitionFeed) -> Self {
-        Self { partition, feed, set_aside: VecDeque::new(), leaving: false }
+        Self { partition, feed, set_aside: VecDeque::new(), at_once: 1, leaving: false }
     }
 
-    /// Takes what the partition has room for. Returns whether there may be more right now.
-    pub(super) fn feed(&mut self, intake: &dyn Intake, group: &str) -> bool {
+    /// Takes what the partition has room for, until some time. Returns whether there may be more right now.
+    pub(super) fn feed(&mut self, intake: &dyn Intake, group: &str, until: Instant) -> bool {
         let room = self.partition.room().min(TURN);
         if self.leaving || room == 0 || !self.offer_again(intake) {
             return false;
         }
-        let mut results = Vec::with_capacity(room);
-        let taken = self.feed.take(room, |result| results.push(result));
+        let (mut left, mut now) = (room, Instant::now());
+        while left > 0 {
+            if now >= until {
+                return true;
+            }
+            let (wanted, began) = (self.at_once.min(left), now);
+            let taken = self.take(wanted, intake, group);
+            now = Instant::now();
+            let is_quick = now - began < TAKING;
+            self.at_once = if is_quick { (self.at_once * 2).min(TURN) } else { (self.at_once / 2).max(1) };
+            left -= taken;
+            if taken < wanted {
+                return false;
+            }
+        }
+        // Less than a turn fills the partition: whoever makes room again wakes this thread.
+        room == TURN
+    }
+
+    fn take(&mut self, count: usize, intake: &dyn Intake, group: &str) -> usize {
+        let mut results = Vec::with_capacity(count);
+        let taken = self.feed.take(count, |result| results.push(result));
         for result in results {
             match result {
                 Ok(record) => self.offer(Arc::new(record), intake),
                 Err(error) => feed_failed(group, &self.partition, error),
             }
         }
-        // Less than a turn fills the partition: whoever makes room again wakes this thread.
-        taken == TURN
+        taken
     }
 
     /// Takes a record that came by the group's main queue.

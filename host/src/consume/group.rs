@@ -21,6 +21,8 @@ use super::watch::{Change, TopicWatch};
 use self::rebalance::{Pending, Rebalance};
 use crate::broker::{ClientSettings, Closing, GroupConsumer, GroupEvent, TopicPartition, Wake};
 
+/// How long a group feeds its partitions before the other groups of the thread have their turn.
+const FEEDING: Duration = Duration::from_millis(1);
 /// How long a thread may sleep with nothing to do: it must poll to stay in its group.
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -111,6 +113,8 @@ pub struct Group {
     subscribed: Vec<Arc<str>>,
     first_starts: Arc<FirstStarts>,
     active: BTreeMap<TopicPartition, Active>,
+    // The partition at which the time for feeding was over.
+    fed_last: Option<TopicPartition>,
     rebalance: Option<Rebalance>,
     // What came while a rebalance was being answered.
     pending: VecDeque<Pending>,
@@ -153,6 +157,7 @@ impl Group {
             intake,
             wake,
             active: BTreeMap::new(),
+            fed_last: None,
             rebalance: None,
             pending: VecDeque::new(),
             epoch: 0,
@@ -260,6 +265,7 @@ impl Group {
 
     /// Divides what may be in memory among so many partitions.
     fn divide_bounds(&self, partitions: usize) -> Bounds {
+        self.intake.assigned(partitions);
         let bounds = divided(self.settings.intent.bounds, partitions);
         self.active.values().for_each(|active| active.partition.rebound(bounds));
         bounds
@@ -367,13 +373,20 @@ impl Group {
 
     /// Takes from each partition what it has room for. Returns whether there may be more right now.
     fn feed(&mut self) -> bool {
-        let mut more = false;
-        for active in self.active.values_mut() {
-            // A transaction must not be overtaken by this commit: it would set the offset back.
-            if self.settings.transactional && active.partition.has_no_offset() {
-                continue;
+        let (until, last, mut more) = (Instant::now() + FEEDING, self.fed_last.take(), false);
+        // First those behind the one at which it ended the last time.
+        for behind in [true, false] {
+            for (at, active) in self.active.iter_mut().filter(|(at, _)| (last.as_ref() < Some(at)) == behind) {
+                // A transaction must not be overtaken by this commit: it would set the offset back.
+                if self.settings.transactional && active.partition.has_no_offset() {
+                    continue;
+                }
+                more |= active.feed(&*self.intake, &self.settings.group_id, until);
+                if Instant::now() >= until {
+                    self.fed_last = Some(at.clone());
+                    return true;
+                }
             }
-            more |= active.feed(&*self.intake, &self.settings.group_id);
         }
         more
     }

@@ -37,6 +37,9 @@ pub trait Intake: Send + Sync {
     /// Whether the topic's records are wanted: what patterns are for.
     fn routes(&self, topic: &str) -> bool;
 
+    /// So many partitions are assigned now.
+    fn assigned(&self, partitions: usize);
+
     /// A partition has been taken up. May wait for the broker: called on a thread of its own, before the first record.
     fn opened(&self, at: &TopicPartition, partitions: i32);
 

@@ -30,9 +30,9 @@ impl ComponentFile {
         Self { path, digest: digest.clone(), place, name }
     }
 
-    /// The file's name.
-    pub fn name(&self) -> Arc<str> {
-        self.path.file_name().map_or_else(Default::default, |name| name.to_string_lossy().as_ref().into())
+    /// What the manifest calls it: its path within the tenant's folder.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// The bytes, if they are still those that were found: what runs is what was checked.
@@ -95,7 +95,8 @@ pub(super) fn hex(digest: &[u8]) -> Arc<str> {
 }
 
 fn refused(name: &str, reason: &str, place: &Place) -> Fault {
-    let hint = "replace it by a component that exports wasi:http/incoming-handler";
+    let hint =
+        "replace it by a component that exports wasi:http/incoming-handler (WASI 0.2) or wasi:http/handler (0.3)";
     Fault::new(place, Code::ComponentRefused, format!("{name} cannot be run: {reason}"), hint)
 }
 
@@ -112,7 +113,7 @@ fn not_read(refused: &NotRead, name: &str, place: &Place) -> Fault {
         _ => (
             Code::ComponentMissing,
             format!("the component {name} {refused}"),
-            "put it into the tenant's folder, or name another with `component`".to_owned(),
+            "put it into the tenant's folder, or name another in the manifest".to_owned(),
         ),
     };
     Fault::new(place, code, message, hint)

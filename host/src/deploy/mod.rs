@@ -12,7 +12,7 @@ mod client_sets;
 mod component;
 mod conflicts;
 mod file;
-mod folder;
+mod handler;
 mod snapshot;
 mod watch;
 
@@ -84,6 +84,10 @@ pub struct Handler {
     pub group: Arc<str>,
     /// Its component.
     pub component: ComponentFile,
+    /// The components around it, outermost first.
+    pub middleware: Vec<ComponentFile>,
+    /// How often each of those may call on.
+    pub max_next_calls: u32,
     /// The guest's environment, which may hold the tenant's secrets.
     pub env: Vec<(String, Secret)>,
     /// How many of a new version's first records may trap before the version before takes its place again.
@@ -98,7 +102,7 @@ pub fn read(operator: &Operator, snapshot: &Snapshot) -> Deployment {
     for (name, sources) in &snapshot.tenants {
         let root = snapshot.directory.join(&**name);
         let tenant = tenant(operator, &root, name);
-        handlers.extend(sources.iter().map(|source| folder::found(source, &root, name, &tenant, &operator.kafka)));
+        handlers.extend(sources.iter().map(|source| handler::found(source, &root, name, &tenant, &operator.kafka)));
     }
     conflicts::refuse(&mut handlers);
     client_sets::refuse(&mut handlers, operator.limits.max_client_sets);

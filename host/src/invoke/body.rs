@@ -1,9 +1,9 @@
 //! Bodies: one that is whole goes in without a copy, what a guest writes is collected within its limits.
 
 use std::convert::Infallible;
+use std::fmt::Debug;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use callgate_core::failure::{Failure, Reason};
@@ -13,33 +13,14 @@ use http::response::Parts;
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use wasmtime_wasi_http::WasiBody;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-
-/// What a guest sets as its answer.
-type Answer = Result<http::Response<WasiBody>, ErrorCode>;
 
 /// A whole body as a guest reads it.
 pub(super) fn whole(body: Bytes) -> impl Body<Data = Bytes, Error = Infallible> + Send + 'static {
     Full::new(body)
 }
 
-/// Where a guest's answer arrives while it runs.
-#[derive(Clone, Default)]
-pub(super) struct Outparam(Arc<Mutex<Option<Answer>>>);
-
-impl Outparam {
-    pub(super) fn set(&self, answer: Answer) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-    }
-
-    fn take(&self) -> Option<Answer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 /// The response of one call as far as it has come.
 pub(super) struct Collector {
-    outparam: Outparam,
     limits: CallLimits,
     head: Option<Parts>,
     body: Option<WasiBody>,
@@ -49,27 +30,37 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(outparam: Outparam, limits: &CallLimits) -> Self {
+    pub(super) fn new(limits: &CallLimits) -> Self {
         let (head, body, collected, fault) = (None, None, Chunks::default(), None);
-        Self { outparam, limits: *limits, head, body, collected, fault }
+        Self { limits: *limits, head, body, collected, fault }
     }
 
-    /// Takes what the guest has written so far. To be called whenever the guest has run: only then can there be more,
-    /// so nothing has to be woken by it.
+    /// The guest has answered: with the head of its response and a body to come, or with an error instead.
     ///
     /// # Errors
     ///
-    /// Where the response is over its limits, which ends the call.
-    pub(super) fn take(&mut self) -> Result<(), Failure> {
-        match self.outparam.take() {
-            Some(Ok(response)) => self.begin(response)?,
-            Some(Err(code)) => self.fault = Some(error_instead(&code)),
-            None => {}
+    /// Where the head is over its limits, which ends the call.
+    pub(super) fn begin(&mut self, answer: Result<http::Response<WasiBody>, impl Debug>) -> Result<(), Failure> {
+        match answer {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                check_headers(&head.headers, &self.limits)?;
+                self.head = Some(head);
+                self.body = Some(body);
+            }
+            Err(code) => self.fault = Some(error_instead(&code)),
         }
-        let mut context = Context::from_waker(Waker::noop());
-        while let Some(body) = &mut self.body
-            && let Poll::Ready(frame) = Pin::new(body).poll_frame(&mut context)
-        {
+        Ok(())
+    }
+
+    /// Takes what the guest has written so far. Ready when nothing more of a body is expected.
+    ///
+    /// # Errors
+    ///
+    /// Where the body is over its limit, which ends the call.
+    pub(super) fn take(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, Failure> {
+        while let Some(body) = &mut self.body {
+            let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else { return Ok(Poll::Pending) };
             match frame {
                 Some(Ok(frame)) => self.push(frame)?,
                 Some(Err(_)) => {
@@ -82,12 +73,11 @@ impl Collector {
                 None => self.body = None,
             }
         }
-        Ok(())
+        Ok(Poll::Ready(()))
     }
 
-    /// The whole response, once the guest has returned.
+    /// The whole response, once the guest has returned and what it has written is taken.
     pub(super) fn finish(&mut self) -> Result<http::Response<Bytes>, Failure> {
-        self.take()?;
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
@@ -103,14 +93,6 @@ impl Collector {
         Ok(http::Response::from_parts(head, std::mem::take(&mut self.collected).into_bytes()))
     }
 
-    fn begin(&mut self, response: http::Response<WasiBody>) -> Result<(), Failure> {
-        let (head, body) = response.into_parts();
-        check_headers(&head.headers, &self.limits)?;
-        self.head = Some(head);
-        self.body = Some(body);
-        Ok(())
-    }
-
     fn push(&mut self, frame: Frame<Bytes>) -> Result<(), Failure> {
         // Trailers have no place in a reply record.
         let Ok(data) = frame.into_data() else { return Ok(()) };
@@ -124,7 +106,7 @@ impl Collector {
     }
 }
 
-fn error_instead(code: &ErrorCode) -> Failure {
+fn error_instead(code: &impl Debug) -> Failure {
     Failure::new(Reason::NoResponse, format!("the handler set an error instead of a response: {code:?}"))
 }
 

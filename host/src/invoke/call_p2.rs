@@ -1,55 +1,83 @@
-//! One call of one component of WASI 0.2.
+//! The call of a guest of WASI 0.2: a function that returns when all is done, and sets its answer somewhere on the way.
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use callgate_core::failure::Failure;
 use callgate_core::limits::CallLimits;
-use http::{Request, Response};
 use wasmtime::Store;
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::bindings::Proxy;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
-use super::body::{self, Collector, Outparam};
+use super::body::{self, Collector};
 use super::guest::Guest;
 
-/// Calls the component in a fresh instance within `store`. It ends when the guest has returned.
+/// Calls the guest, and collects its response.
 ///
 /// # Errors
 ///
-/// The outer ones are wasmtime's: the guest, or what the host does for it. The inner ones are about the response.
+/// The outer one is the guest's end or the host's, the inner one what is wrong with the response.
 pub(super) async fn call(
     store: &mut Store<Guest>,
-    component: &ProxyPre<Guest>,
-    request: Request<Bytes>,
+    guest: &Proxy,
+    request: http::Request<Bytes>,
     limits: &CallLimits,
-) -> wasmtime::Result<Result<Response<Bytes>, Failure>> {
+) -> wasmtime::Result<Result<http::Response<Bytes>, Failure>> {
     let outparam = Outparam::default();
-    let mut response = Collector::new(outparam.clone(), limits);
-    let mut guest = pin!(run(store, component, request, outparam));
-    poll_fn(|context| match guest.as_mut().poll(context) {
-        Poll::Ready(returned) => Poll::Ready(returned.map(|()| response.finish())),
-        Poll::Pending => match response.take() {
-            Ok(()) => Poll::Pending,
-            Err(failure) => Poll::Ready(Ok(Err(failure))),
-        },
+    let mut response = Collector::new(limits);
+    let mut guest = pin!(run(store, guest, request, outparam.clone()));
+    poll_fn(|context| {
+        let returned = guest.as_mut().poll(context);
+        // Only when the guest has run can there be more of the response, so nothing has to be woken by it.
+        let taken = take(&outparam, &mut response);
+        match returned {
+            Poll::Ready(returned) => Poll::Ready(returned.map(|()| taken.and_then(|()| response.finish()))),
+            Poll::Pending => match taken {
+                Ok(()) => Poll::Pending,
+                Err(failure) => Poll::Ready(Ok(Err(failure))),
+            },
+        }
     })
     .await
 }
 
-/// All that runs the guest's code: its start functions, and the handler.
+/// Runs the guest's code.
 async fn run(
     store: &mut Store<Guest>,
-    component: &ProxyPre<Guest>,
-    request: Request<Bytes>,
+    guest: &Proxy,
+    request: http::Request<Bytes>,
     outparam: Outparam,
 ) -> wasmtime::Result<()> {
-    let proxy = component.instantiate_async(&mut *store).await?;
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(Scheme::Http, request.map(body::whole))?;
     let out = http.new_response_outparam_from_callback(move |answer| outparam.set(answer))?;
-    proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
+    guest.wasi_http_incoming_handler().call_handle(store, request, out).await
+}
+
+fn take(outparam: &Outparam, response: &mut Collector) -> Result<(), Failure> {
+    if let Some(answer) = outparam.take() {
+        response.begin(answer)?;
+    }
+    response.take(&mut Context::from_waker(Waker::noop())).map(|_| ())
+}
+
+/// What a guest sets as its answer.
+type Answer = Result<http::Response<WasiBody>, ErrorCode>;
+
+/// Where a guest's answer arrives while it runs.
+#[derive(Clone, Default)]
+struct Outparam(Arc<Mutex<Option<Answer>>>);
+
+impl Outparam {
+    fn set(&self, answer: Answer) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    fn take(&self) -> Option<Answer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }

@@ -22,6 +22,7 @@ use http::{Request, Response};
 use super::memory::Budget;
 use super::meter::{Meter, Overrun};
 use super::next::{Call, Next, NextCalls};
+use super::reuse::Choice;
 use super::{CallError, Callable, Invoker, outcome};
 
 /// All that the components of one call share.
@@ -31,6 +32,9 @@ pub(super) struct Chain<'a> {
     pub(super) limits: &'a CallLimits,
     pub(super) meter: Arc<Meter>,
     pub(super) budget: Arc<Budget>,
+    pub(super) choice: Choice,
+    /// Whether a component was called in an instance that had served before.
+    pub(super) reused: Cell<bool>,
     /// The position of the innermost component that has been called and has not ended.
     innermost: Cell<usize>,
 }
@@ -41,9 +45,10 @@ impl<'a> Chain<'a> {
         callable: &'a Arc<Callable>,
         limits: &'a CallLimits,
         meter: Arc<Meter>,
+        choice: Choice,
     ) -> Self {
         let budget = Arc::new(Budget::new(limits.max_memory));
-        Self { invoker, callable, limits, meter, budget, innermost: Cell::new(0) }
+        Self { invoker, callable, limits, meter, budget, choice, reused: Cell::default(), innermost: Cell::default() }
     }
 
     /// Calls the outermost component.
@@ -66,7 +71,7 @@ impl<'a> Chain<'a> {
         let response = if position + 1 == self.callable.chain.len() {
             self.component(position, request, None).await?
         } else {
-            let (next, mut calls) = NextCalls::new(self.callable.max_next_calls, self.limits.max_request_body);
+            let (next, mut calls) = NextCalls::new(self.callable.max_next_calls, self.limits, self.budget.clone());
             let call_on =
                 |head, body| -> Call<'_> { Box::pin(self.link(position + 1, origin.next_request(head, body), origin)) };
             let mut guest = pin!(self.component(position, request, Some(next)));
@@ -77,7 +82,7 @@ impl<'a> Chain<'a> {
                 {
                     response = Some(ended?);
                 }
-                ready!(calls.poll(context, call_on))?;
+                ready!(calls.poll(context, call_on)).map_err(|error| self.named(position, error))?;
                 response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok::<_, CallError>(response)))
             })
             .await?
@@ -102,10 +107,10 @@ impl<'a> Chain<'a> {
         self.named(self.innermost.get(), outcome::overrun(overrun, self.limits))
     }
 
-    /// A failure that says which component failed, where there are several.
+    /// A failure that says which component failed, where there are several and it does not say so yet.
     fn named(&self, position: usize, error: CallError) -> CallError {
         match error {
-            CallError::Failed(mut failure) if self.callable.chain.len() > 1 => {
+            CallError::Failed(mut failure) if self.callable.chain.len() > 1 && failure.component.is_none() => {
                 let link = &self.callable.chain[position];
                 failure.message = format!("{}: {}", link.name, failure.message);
                 failure.component = Some(link.artifact.digest().clone());

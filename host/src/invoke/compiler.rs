@@ -13,7 +13,7 @@ use wasmtime::Engine;
 
 use super::artifact::Artifact;
 use super::cache::{Cache, CacheSettings, Code};
-use super::exports::{self, NotAHandler};
+use super::exports::{self, NotAHandler, Wasi};
 use super::outcome::sentence;
 use super::{HostError, engine};
 
@@ -38,7 +38,9 @@ pub enum CompileIn {
 /// milliseconds. The caller's thread waits for it, which should not be a worker's. One component is compiled at a time;
 /// other callers wait for their turn.
 pub struct Compiler {
-    engine: Engine,
+    /// For each [`Wasi`] an engine of its own: their code differs.
+    p2: Engine,
+    p3: Engine,
     cache: Cache,
     place: CompileIn,
     /// What is in use, by key.
@@ -81,10 +83,12 @@ impl Compiler {
     ///
     /// Where the folder cannot be made, or is open to others than the host's own user.
     pub fn new(cache: &CacheSettings, place: CompileIn) -> Result<Self, HostError> {
-        let engine =
-            engine::compiling().map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))?;
+        let engine = |wasi| {
+            engine::compiling(wasi).map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))
+        };
         Ok(Self {
-            engine,
+            p2: engine(Wasi::P2)?,
+            p3: engine(Wasi::P3)?,
             cache: Cache::open(cache)?,
             place,
             held: Mutex::default(),
@@ -97,21 +101,30 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// Where it is no handler of WASI 0.2, does not compile within its limits, or its code cannot be written to the cache.
+    /// Where it is no handler, does not compile within its limits, or its code cannot be written to the cache.
     pub fn load(&self, bytes: &[u8]) -> Result<Artifact, CompileError> {
-        exports::check(bytes)?;
+        let interface = exports::check(bytes)?;
+        let engine = self.engine(interface.wasi);
         let digest = hex(&Sha256::digest(bytes));
-        let key = self.key(&digest);
+        let key = key(&digest, engine);
         let code = match self.find(&key) {
             Some(code) => code,
-            None => self.compile(bytes, &key)?,
+            None => self.compile(bytes, &key, engine)?,
         };
-        Ok(Artifact::new(format!("sha256:{digest}"), code))
+        Ok(Artifact::new(format!("sha256:{digest}"), interface, code))
     }
 
     /// Whether [`Self::load`] finds it in the cache.
     pub fn has(&self, bytes: &[u8]) -> bool {
-        self.find(&self.key(&hex(&Sha256::digest(bytes)))).is_some()
+        let Ok(interface) = exports::check(bytes) else { return false };
+        self.find(&key(&hex(&Sha256::digest(bytes)), self.engine(interface.wasi))).is_some()
+    }
+
+    fn engine(&self, wasi: Wasi) -> &Engine {
+        match wasi {
+            Wasi::P2 => &self.p2,
+            Wasi::P3 => &self.p3,
+        }
     }
 
     /// Ends what is being compiled, and compiles nothing more: [`Self::load`] then ends with [`CompileError::Stopped`]
@@ -140,7 +153,7 @@ impl Compiler {
         code
     }
 
-    fn compile(&self, bytes: &[u8], key: &str) -> Result<Arc<Code>, CompileError> {
+    fn compile(&self, bytes: &[u8], key: &str, engine: &Engine) -> Result<Arc<Code>, CompileError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever had the turn before may have compiled the same.
         if let Some(code) = self.find(key) {
@@ -151,7 +164,7 @@ impl Compiler {
         match &self.place {
             CompileIn::ThisProcess => {
                 let code =
-                    self.engine.precompile_component(bytes).map_err(|error| CompileError::Invalid(sentence(&error)))?;
+                    engine.precompile_component(bytes).map_err(|error| CompileError::Invalid(sentence(&error)))?;
                 draft
                     .file()
                     .write_all(&code)
@@ -165,13 +178,13 @@ impl Compiler {
         }
         Ok(self.hold(key, self.cache.keep(key, draft)?))
     }
+}
 
-    /// What the code depends on: the component, and the version, settings and CPU features that wasmtime compiles for.
-    fn key(&self, digest: &str) -> String {
-        let mut hasher = Sha256Hasher(Sha256::new_with_prefix(digest));
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
-        hex(&hasher.0.finalize())
-    }
+/// What the code depends on: the component, and the version, settings and CPU features that wasmtime compiles for.
+fn key(digest: &str, engine: &Engine) -> String {
+    let mut hasher = Sha256Hasher(Sha256::new_with_prefix(digest));
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hex(&hasher.0.finalize())
 }
 
 /// Feeds what wants to be hashed to SHA-256: the standard library's hasher may change with its version.

@@ -4,6 +4,7 @@
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use super::Settings;
+use super::exports::Wasi;
 
 /// Bytes of address space for one linear memory: all that a 32-bit memory can grow to. A constant, since it is part of
 /// compiled code; what a call really gets is decided by its limits.
@@ -25,27 +26,37 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// costs more than clearing them, and does not scale to two threads at all.
 const KEEP_RESIDENT: usize = 2 << 20;
 
+/// What an instance that is not in use keeps at most.
+const WARM_BYTES: usize = KEEP_RESIDENT + TABLE_ELEMENTS * size_of::<usize>();
+
+/// Stacks for one call. A guest of WASI 0.2 runs on one. In WASI 0.3 a guest that waits in a blocking call keeps its
+/// stack while the host goes on with another task of the same call; a component that was composed of several may do so
+/// in each of them.
+const STACKS_P2: u32 = 1;
+const STACKS_P3: u32 = 4;
+
 /// Frames of a trap's backtrace.
 const BACKTRACE_FRAMES: usize = 20;
 
 /// An engine to compile with: it has no pool, and its code fits the engines of [`running`].
-pub(super) fn compiling() -> wasmtime::Result<Engine> {
-    Engine::new(&profile())
+pub(super) fn compiling(wasi: Wasi) -> wasmtime::Result<Engine> {
+    Engine::new(&profile(wasi))
 }
 
 /// A worker's engine. One a worker: a shared one makes the workers contend for its locks.
-pub(super) fn running(settings: &Settings) -> wasmtime::Result<Engine> {
-    let mut config = profile();
-    config.allocation_strategy(pool(settings));
+pub(super) fn running(settings: &Settings, wasi: Wasi) -> wasmtime::Result<Engine> {
+    let mut config = profile(wasi);
+    config.allocation_strategy(pool(settings, wasi));
     Engine::new(&config)
 }
 
 /// What compiled code depends on. A change here invalidates the cache by itself: it is part of the key.
-fn profile() -> Config {
+fn profile(wasi: Wasi) -> Config {
     let mut config = Config::new();
     config
-        // WASI 0.2 needs none of it, and every store would pay for it (13.2k to 16.7k together with the pool).
-        .concurrency_support(false)
+        // Tasks, streams and futures are what WASI 0.3 is made of. WASI 0.2 needs none of it, and every store would pay
+        // for it (13.2k to 16.7k together with the pool).
+        .concurrency_support(wasi == Wasi::P3)
         // Guests are interrupted by the watchdog's ticks.
         .epoch_interruption(true)
         // With explicit bounds checks, no guard pages and no signal handler, a slot's memory needs no mprotect when it
@@ -61,14 +72,18 @@ fn profile() -> Config {
 }
 
 /// The pool from which instances are taken: nothing is mapped or unmapped per call (16.7k to 26.3k).
-fn pool(settings: &Settings) -> PoolingAllocationConfig {
+fn pool(settings: &Settings, wasi: Wasi) -> PoolingAllocationConfig {
     let slots = settings.slots;
+    let stacks = match wasi {
+        Wasi::P2 => STACKS_P2,
+        Wasi::P3 => STACKS_P3,
+    };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(CORE_INSTANCES))
         .total_memories(slots.saturating_mul(MEMORIES))
         .total_tables(slots.saturating_mul(TABLES))
-        .total_stacks(slots)
+        .total_stacks(slots.saturating_mul(stacks))
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
@@ -76,11 +91,17 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(settings.max_memory)
-        .max_unused_warm_slots(slots)
+        .max_unused_warm_slots(warm_slots(settings))
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         // A faster way to clear memory (30.0k instead of 20.3k with a stack of 1 MiB), but in this version it skips
         // dirty pages that are swapped out or being moved, so what one tenant wrote could reach another.
         .pagemap_scan(Enabled::No);
     pool
+}
+
+/// How many instances are kept warm: half of the memory for it is for each version of WASI.
+fn warm_slots(settings: &Settings) -> u32 {
+    let affordable = settings.warm_memory / 2 / WARM_BYTES;
+    u32::try_from(affordable).unwrap_or(u32::MAX).clamp(1, settings.slots)
 }

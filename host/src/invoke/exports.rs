@@ -1,4 +1,4 @@
-//! What a component offers, found out before anything is compiled.
+//! What a component is, found out from its exports and imports before anything is compiled.
 
 use std::fmt;
 
@@ -6,14 +6,32 @@ use wasmparser::{Encoding, Parser, Payload};
 
 use super::outcome::plain;
 
-/// The interface that a handler exports, without its patch version.
-const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
+/// The interface that a handler of WASI 0.2 exports, without its patch version.
+const HANDLER_P2: &str = "wasi:http/incoming-handler@0.2.";
 
-/// The same of WASI 0.3.
+/// The same of WASI 0.3. A middleware imports it as well.
 const HANDLER_P3: &str = "wasi:http/handler@0.3.";
 
 /// How many names a sentence lists.
 const NAMED: usize = 5;
+
+/// Which WASI a component is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wasi {
+    /// WASI 0.2: it exports `wasi:http/incoming-handler@0.2.x`.
+    P2,
+    /// WASI 0.3: it exports `wasi:http/handler@0.3.x`.
+    P3,
+}
+
+/// How a component is called, and whether it calls another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Which of the two interfaces it exports.
+    pub wasi: Wasi,
+    /// It also imports `wasi:http/handler@0.3.x`: the world `wasi:http/middleware`, for components that wrap another one.
+    pub wraps: bool,
+}
 
 /// Why something is no handler: what it is instead, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,28 +42,31 @@ pub enum NotAHandler {
     CoreModule,
     /// It begins like a component; the reason says where that ends.
     Malformed(String),
-    /// A handler of WASI 0.3.
-    Wasi03,
+    /// A handler of WASI 0.2 and of WASI 0.3 at once: the names of the two exports.
+    Both(String, String),
     /// A component that exports something else: the names of its exports.
-    Exports(Vec<String>),
+    Neither(Vec<String>),
 }
 
 impl std::error::Error for NotAHandler {}
 
-/// Looks through a component's exports, without compiling it. It is not validated here: compiling does that.
+/// Looks through a component's exports and imports, without compiling it. It is not validated here: compiling does that.
 ///
 /// # Errors
 ///
-/// Where the bytes are no component that handles HTTP requests of WASI 0.2.
-pub fn check(bytes: &[u8]) -> Result<(), NotAHandler> {
-    let Names { exports, .. } = names(bytes)?;
-    if exports.iter().any(|name| name.starts_with(HANDLER)) {
-        Ok(())
-    } else if exports.iter().any(|name| name.starts_with(HANDLER_P3)) {
-        Err(NotAHandler::Wasi03)
-    } else {
-        Err(NotAHandler::Exports(exports))
-    }
+/// Where the bytes are no component that handles HTTP requests, in exactly one version of WASI.
+pub fn check(bytes: &[u8]) -> Result<Interface, NotAHandler> {
+    let Names { imports, mut exports } = names(bytes)?;
+    let of = |names: &[String], interface| names.iter().position(|name| is_stable(name, interface));
+    let wasi = match (of(&exports, HANDLER_P2), of(&exports, HANDLER_P3)) {
+        (Some(_), None) => Wasi::P2,
+        (None, Some(_)) => Wasi::P3,
+        (None, None) => return Err(NotAHandler::Neither(exports)),
+        (Some(p2), Some(p3)) => {
+            return Err(NotAHandler::Both(std::mem::take(&mut exports[p2]), std::mem::take(&mut exports[p3])));
+        }
+    };
+    Ok(Interface { wasi, wraps: of(&imports, HANDLER_P3).is_some() })
 }
 
 /// The names that a component imports and exports; not those of the components in it.
@@ -83,11 +104,26 @@ pub(super) fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
     Ok(names)
 }
 
+/// Whether `name` is the interface in one of its stable versions. Drafts, such as `0.3.0-rc-2026-01-06`, are other interfaces.
+fn is_stable(name: &str, interface: &str) -> bool {
+    name.strip_prefix(interface)
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|letter| letter.is_ascii_digit()))
+}
+
 /// Names in a sentence. A component may have hundreds of them.
 pub(super) fn some_of(names: &[String]) -> String {
     match names.split_at_checked(NAMED) {
         Some((first, rest)) if !rest.is_empty() => format!("`{}` and {} more", first.join("`, `"), rest.len()),
         _ => format!("`{}`", names.join("`, `")),
+    }
+}
+
+impl fmt::Display for Wasi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::P2 => "WASI 0.2",
+            Self::P3 => "WASI 0.3",
+        })
     }
 }
 
@@ -101,15 +137,16 @@ impl fmt::Display for NotAHandler {
                  `wasm-tools component new`"
             ),
             Self::Malformed(reason) => write!(f, "this is no valid component: {reason}"),
-            Self::Wasi03 => write!(
+            Self::Both(p2, p3) => write!(
                 f,
-                "the component exports `wasi:http/handler` of WASI 0.3, which is not yet supported: build it for \
-                 `wasi:http/incoming-handler@0.2.x`"
+                "the component exports both `{p2}` and `{p3}`, so it is not clear which one to call: export one of \
+                 them"
             ),
-            Self::Exports(exports) => {
+            Self::Neither(exports) => {
                 write!(
                     f,
-                    "the component does not export `wasi:http/incoming-handler@0.2.x`, so it is no HTTP handler: "
+                    "the component exports neither `wasi:http/incoming-handler@0.2.x` nor `wasi:http/handler@0.3.x`, \
+                     so it is no HTTP handler: "
                 )?;
                 if exports.is_empty() {
                     write!(f, "it exports nothing")

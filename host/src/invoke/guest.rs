@@ -1,4 +1,4 @@
-//! What a guest finds around it: all of WASI 0.2, every capability off.
+//! What a guest finds around it: all of WASI, every capability off.
 
 use std::sync::Arc;
 
@@ -13,15 +13,17 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
-use super::Callable;
+use super::exports::Wasi;
 use super::guest_log::{GuestLog, Stream};
-use super::memory::Memory;
+use super::memory::{Budget, Memory};
 use super::meter::Meter;
 use super::next::Next;
+use super::outbound::{Outgoing, Sending};
+use super::{Callable, wrapped};
 
-/// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host a
-/// little memory of its own (header lists most), which no other limit sees.
-const RESOURCES: usize = 512;
+/// Resources of the host that a guest may hold at once: streams, header lists, pollables. Each may cost the host memory
+/// of its own, header lists most. Some hundred requests at once need as many; each call reserves memory for all.
+const RESOURCES: usize = 256;
 
 /// Handles in the guest's tables, its own resources included.
 const HANDLES: usize = 10_000;
@@ -37,7 +39,13 @@ const RANDOM_BYTES: u64 = 1 << 20;
 const BODY_CHUNKS: usize = 7;
 const BODY_CHUNK_BYTES: usize = 16 << 10;
 
-/// A store's data: the state of one component in one call.
+/// The same in WASI 0.3, where two chunks are buffered at most.
+const P3_BODY_CHUNK_BYTES: usize = 64 << 10;
+
+/// Ticks until a guest is looked at: two, so that one whole tick has passed at least. Most calls end before.
+const FIRST_TICK: u64 = 2;
+
+/// A store's data: the state of one component.
 pub(super) struct Guest {
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -45,30 +53,46 @@ pub(super) struct Guest {
     hooks: Hooks,
     memory: Memory,
     meter: Arc<Meter>,
+    log: [GuestLog; 2],
+}
+
+/// What a component is given for its part in one call.
+pub(super) struct Part {
+    pub(super) callable: Arc<Callable>,
+    /// Its requests to the world outside.
+    pub(super) outgoing: Outgoing,
+    /// The way to the next component of the chain, if there is one.
+    pub(super) next: Option<Next>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) budget: Arc<Budget>,
 }
 
 impl Guest {
-    /// The linker that all components of an engine are linked with.
-    pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Self>> {
+    /// The linker that all components of an engine are linked with. Those of WASI 0.3 find both versions: the standard
+    /// libraries of their languages may well stand on WASI 0.2.
+    pub(super) fn linker(engine: &Engine, wasi: Wasi) -> wasmtime::Result<Linker<Self>> {
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        if wasi == Wasi::P3 {
+            wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+            wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+            wrapped::add_to_linker(&mut linker)?;
+        }
         Ok(linker)
     }
 
-    /// A component that calls on to `next`, if it may.
-    pub(super) fn new(
-        callable: &Arc<Callable>,
-        limits: &CallLimits,
-        meter: Arc<Meter>,
-        memory: Memory,
-        next: Option<Next>,
-    ) -> Self {
+    /// The component at that position of a chain, for a call.
+    pub(super) fn new(position: usize, limits: &CallLimits, part: Part) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(field_size_limit(limits));
-        Self { wasi: wasi(callable), http, table, hooks: Hooks { next }, memory, meter }
+        let Part { callable, outgoing, next, meter, budget } = part;
+        let log = [Stream::Stdout, Stream::Stderr].map(|stream| GuestLog::new(&callable, position, stream));
+        let wasi = wasi(&callable, &log);
+        let hooks = Hooks(Some(Requests { callable, outgoing, next }));
+        Self { wasi, http, table, hooks, memory: Memory::new(budget), meter, log }
     }
 
     /// A store for it, with all its limits.
@@ -77,10 +101,38 @@ impl Guest {
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
-        // Two ticks, so that the first comes after one whole tick at least: most calls end before.
-        store.set_epoch_deadline(2);
+        store.set_epoch_deadline(FIRST_TICK);
         store.epoch_deadline_callback(|store| Ok(store.data().meter.tick()?));
         store
+    }
+
+    /// The same component takes part in another call.
+    ///
+    /// # Errors
+    ///
+    /// Where that call may not have as much memory as the component has: what it was to be given.
+    pub(super) fn join(store: &mut Store<Self>, part: Part) -> Result<(), Box<Part>> {
+        let guest = store.data_mut();
+        if !guest.memory.join(&part.budget) {
+            return Err(Box::new(part));
+        }
+        let Part { callable, outgoing, next, meter, .. } = part;
+        guest.hooks = Hooks(Some(Requests { callable, outgoing, next }));
+        guest.meter = meter;
+        store.set_epoch_deadline(FIRST_TICK);
+        Ok(())
+    }
+
+    /// The call has ended, and the component stays.
+    pub(super) fn leave(&mut self) {
+        self.log.iter().for_each(GuestLog::end_line);
+        self.hooks = Hooks(None);
+        self.memory.leave();
+    }
+
+    /// The most bytes of the host's own memory that one can make it hold: header lists, and the body that it writes.
+    pub(super) fn most_host_memory(limits: &CallLimits) -> usize {
+        RESOURCES * field_size_limit(limits) + BODY_CHUNKS * BODY_CHUNK_BYTES + limits.max_response_body
     }
 
     /// The memory that it has, and whether it wanted more.
@@ -90,14 +142,14 @@ impl Guest {
 }
 
 /// The clocks, random numbers, `[env]`, and the log. No arguments, no files, an empty stdin; sockets cannot even be made.
-fn wasi(callable: &Arc<Callable>) -> WasiCtx {
+fn wasi(callable: &Callable, [stdout, stderr]: &[GuestLog; 2]) -> WasiCtx {
     let mut builder = WasiCtx::builder();
     for (name, value) in &callable.env {
         builder.env(name, value.expose());
     }
     builder
-        .stdout(GuestLog::new(callable.clone(), Stream::Stdout))
-        .stderr(GuestLog::new(callable.clone(), Stream::Stderr))
+        .stdout(stdout.clone())
+        .stderr(stderr.clone())
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
@@ -124,9 +176,32 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Where outgoing requests go: to the next component of the chain, and nowhere else, since no tenant has outbound hosts.
-struct Hooks {
+/// Where outgoing requests go, while there is a call.
+struct Hooks(Option<Requests>);
+
+/// To the next component of the chain, or out.
+struct Requests {
+    callable: Arc<Callable>,
+    outgoing: Outgoing,
     next: Option<Next>,
+}
+
+impl Requests {
+    fn send(&mut self, request: http::Request<WasiBody>, options: Option<RequestOptions>) -> Sending {
+        let sent = match &self.next {
+            Some(next) if is_next(request.uri()) => next.send(request),
+            // The name is refused there in every spelling.
+            _ => return self.outgoing.send(&self.callable, request, options),
+        };
+        match sent {
+            Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
+            Err(error) => denied(error),
+        }
+    }
+}
+
+fn denied(error: Error) -> Sending {
+    Box::new(async { Err(error) })
 }
 
 impl WasiHttpHooks for Hooks {
@@ -138,20 +213,12 @@ impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>,
-            > + Send,
-    > {
-        let sent = match &self.next {
-            Some(next) if is_next(request.uri()) => next.send(request),
-            _ => Err(Error::HttpRequestDenied),
-        };
-        match sent {
-            Ok(answer) => Box::new(async { Ok((answer.await?, nothing_left_to_do())) }),
-            Err(error) => Box::new(async { Err(error) }),
+    ) -> Sending {
+        match &mut self.0 {
+            Some(requests) => requests.send(request, options),
+            None => denied(Error::HttpRequestDenied),
         }
     }
 
@@ -161,6 +228,10 @@ impl WasiHttpHooks for Hooks {
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        P3_BODY_CHUNK_BYTES
     }
 }
 

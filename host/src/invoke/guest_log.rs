@@ -5,9 +5,11 @@
 //! dropped, counted, and reported now and then in one line.
 
 use std::fmt::Write as _;
-use std::mem;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
@@ -57,6 +59,22 @@ impl LogBudget {
         Self { rate: bytes_per_second, bucket: Mutex::new(bucket) }
     }
 
+    /// Whether a line of so many bytes may be written: what a guest writes, or what the host has to say of what it did.
+    /// What may not is counted, and reported now and then.
+    pub(super) fn admits(&self, bytes: usize, tenant: &str, handler: &str) -> bool {
+        match self.spend(bytes as u64, Instant::now()) {
+            Verdict::Write => true,
+            Verdict::Drop => false,
+            Verdict::DropAndReport(dropped) => {
+                tracing::warn!(
+                    target: "guest", tenant, handler, dropped,
+                    "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
+                );
+                false
+            }
+        }
+    }
+
     fn spend(&self, bytes: u64, now: Instant) -> Verdict {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = now.saturating_duration_since(bucket.filled).as_millis().min(1000) as u64;
@@ -98,14 +116,31 @@ impl Stream {
 pub(super) struct GuestLog(Arc<Lines>);
 
 struct Lines {
-    callable: Arc<Callable>,
+    tenant: Arc<str>,
+    handler: Arc<str>,
+    /// Which of several components.
+    component: Option<Arc<str>>,
+    budget: Arc<LogBudget>,
     stream: Stream,
     unfinished: Mutex<Vec<u8>>,
 }
 
 impl GuestLog {
-    pub(super) fn new(callable: Arc<Callable>, stream: Stream) -> Self {
-        Self(Arc::new(Lines { callable, stream, unfinished: Mutex::default() }))
+    /// Of the component at that position of the handler's chain.
+    pub(super) fn new(callable: &Callable, position: usize, stream: Stream) -> Self {
+        Self(Arc::new(Lines {
+            tenant: callable.tenant.clone(),
+            handler: callable.handler.clone(),
+            component: (callable.chain.len() > 1).then(|| callable.chain[position].name.clone()),
+            budget: callable.log.clone(),
+            stream,
+            unfinished: Mutex::default(),
+        }))
+    }
+
+    /// What was left without a line break is a line too, once its call has ended.
+    pub(super) fn end_line(&self) {
+        self.0.end_line();
     }
 }
 
@@ -130,30 +165,26 @@ impl Lines {
         }
     }
 
-    fn log(&self, line: &[u8]) {
-        let Callable { tenant, handler, log, .. } = &*self.callable;
-        // The line break counts as well: empty lines are no free way to fill the log.
-        match log.spend(line.len() as u64 + 1, Instant::now()) {
-            Verdict::Write => {
-                let (stream, line) = (self.stream.name(), escape(line));
-                tracing::info!(target: "guest", %tenant, %handler, stream, "{line}");
-            }
-            Verdict::Drop => {}
-            Verdict::DropAndReport(dropped) => tracing::warn!(
-                target: "guest", %tenant, %handler, dropped,
-                "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
-            ),
-        }
-    }
-}
-
-/// What a guest left without a line break is a line too, once its call has ended.
-impl Drop for Lines {
-    fn drop(&mut self) {
+    fn end_line(&self) {
         let line = mem::take(&mut *self.unfinished());
         if !line.is_empty() {
             self.log(&line);
         }
+    }
+
+    fn log(&self, line: &[u8]) {
+        let Self { tenant, handler, budget, .. } = self;
+        // The line break counts as well: empty lines are no free way to fill the log.
+        if budget.admits(line.len() + 1, tenant, handler) {
+            let (component, stream, line) = (self.component.as_deref(), self.stream.name(), escape(line));
+            tracing::info!(target: "guest", %tenant, %handler, component, stream, "{line}");
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.end_line();
     }
 }
 
@@ -188,9 +219,25 @@ impl StdoutStream for GuestLog {
         Box::new(self.clone())
     }
 
-    /// Only WASI 0.3 and previews before 0.2 ask for this one.
+    /// WASI 0.3 asks for this one.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink())
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for GuestLog {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
+        self.0.write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -1,39 +1,41 @@
-//! A worker's side of the room: loads artifacts when they are first called, and calls them.
+//! A worker's side of the room: it calls handlers.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_core::limits::CallLimits;
+use callgate_core::route::Instances;
 use http::{Request, Response};
-use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use super::artifact::Artifact;
 use super::chain::Chain;
-use super::guest::Guest;
-use super::loaded::Loaded;
-use super::memory::{Budget, Memory};
+use super::exports::Wasi;
+use super::guest::{Guest, Part};
+use super::idle::{Idle, Used};
+use super::instance::Instance;
+use super::memory::Budget;
 use super::meter::{Meter, Metered, Overrun};
 use super::next::Next;
+use super::outbound::Outgoing;
+use super::reuse::Attempts;
+use super::sandbox::Sandbox;
 use super::trial::TrialError;
 use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
-use super::{CallError, Callable, HostError, Settings, call_p2, engine, load, outcome};
+use super::{CallError, Callable, HostError, Settings, outcome};
 
-/// Calls components on one worker thread.
-///
-/// It has an engine of its own: workers share the pages of compiled code, and nothing else.
+/// Calls components on one worker thread, each in the sandbox of its version of WASI.
 pub struct Invoker {
-    engine: Engine,
-    linker: Linker<Guest>,
-    loaded: RefCell<Loaded<ProxyPre<Guest>>>,
+    p2: Sandbox,
+    /// Made on first use: a host without components of WASI 0.3 pays nothing for it.
+    p3: OnceCell<Sandbox>,
+    settings: Settings,
     watch: Watch,
     waits: Arc<Waits>,
-    slots: usize,
+    /// How many of the slots are taken.
     taken: Cell<usize>,
+    idle: Idle,
 }
 
 impl Invoker {
@@ -43,19 +45,12 @@ impl Invoker {
     ///
     /// Where the machine refuses the address space for `slots` calls at once.
     pub fn new(settings: &Settings, watchdog: &Watchdog) -> Result<Self, HostError> {
-        let fault = |error| HostError::new("wasmtime cannot be set up for a worker", format!("{error:#}"));
-        let engine = engine::running(settings).map_err(fault)?;
-        let linker = Guest::linker(&engine).map_err(fault)?;
-        let watch = watchdog.watch(&engine);
-        Ok(Self {
-            engine,
-            linker,
-            loaded: RefCell::default(),
-            watch,
-            waits: Arc::default(),
-            slots: settings.slots as usize,
-            taken: Cell::new(0),
-        })
+        let p2 = Sandbox::new(Wasi::P2, settings)
+            .map_err(|error| HostError::new("wasmtime cannot be set up for a worker", format!("{error:#}")))?;
+        let watch = watchdog.watch(p2.engine());
+        let (settings, waits, taken, idle) =
+            (settings.clone(), Arc::default(), Cell::new(0), Idle::new(settings.idle_memory));
+        Ok(Self { p2, p3: OnceCell::new(), settings, watch, waits, taken, idle })
     }
 
     /// Where to say how long a call has waited for its turn.
@@ -66,9 +61,9 @@ impl Invoker {
     /// Calls a handler with one request, each component of its chain in a fresh instance. The request's URI names scheme,
     /// authority and path.
     ///
-    /// The call ends when the guests have returned: a trap after a complete response is a trap, and so is an `exit` with
-    /// a status other than 0; `exit(0)` is no response, whatever was set before. Dropping the future ends the call at
-    /// once and gives back all that it holds.
+    /// The call ends when the guests have returned, and those of WASI 0.3 have done all that they have spawned: a trap
+    /// after a complete response is a trap, and so is an `exit` with a status other than 0; `exit(0)` is no response,
+    /// whatever was set before. Dropping the future ends the call at once and gives back all that it holds.
     ///
     /// # Errors
     ///
@@ -80,19 +75,49 @@ impl Invoker {
         request: Request<Bytes>,
         limits: &CallLimits,
     ) -> Result<Response<Bytes>, CallError> {
+        self.call_in(callable, request, limits, Instances::Fresh, &mut Attempts::default()).await
+    }
+
+    /// The same in such instances as the route asks for, as far as earlier `attempts` for the same record allow.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn call_in(
+        &self,
+        callable: &Arc<Callable>,
+        request: Request<Bytes>,
+        limits: &CallLimits,
+        instances: Instances,
+        attempts: &mut Attempts,
+    ) -> Result<Response<Bytes>, CallError> {
         // For the whole chain at once: calls that each waited for a slot further in would wait for one another.
         let _slots = self.take_slots(callable.chain.len())?;
         let _ongoing = self.watch.begin_call();
         for link in &callable.chain {
-            self.component(&link.artifact)?;
+            self.sandbox(link.artifact.wasi())?.component(&link.artifact)?;
         }
         let meter = Arc::new(Meter::start(limits, self.waits.clone()));
-        let chain = Chain::new(self, callable, limits, meter.clone());
+        let chain = Chain::new(self, callable, limits, meter.clone(), attempts.choose(callable, instances));
         let call = pin!(chain.call(request));
         // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would
         // seem unfinished. Long calls give way at the watchdog's ticks.
         let ended = tokio::task::unconstrained(Metered::new(call, meter, &self.watch)).await;
-        ended.unwrap_or_else(|overrun| Err(chain.overrun(overrun)))
+        let ended = ended.unwrap_or_else(|overrun| Err(chain.overrun(overrun)));
+        if !matches!(ended, Err(CallError::Overload(_))) {
+            attempts.ended(callable, chain.reused.get(), ended.is_ok());
+        }
+        ended
+    }
+
+    /// Lets go all instances that wait to be used again: their memory is wanted.
+    pub fn evict_idle(&self) {
+        self.idle.clear();
+    }
+
+    /// Bytes of memory that those have.
+    pub fn idle_memory(&self) -> usize {
+        self.idle.bytes()
     }
 
     /// Calls one component of a chain.
@@ -103,14 +128,53 @@ impl Invoker {
         request: Request<Bytes>,
         next: Option<Next>,
     ) -> Result<Response<Bytes>, CallError> {
-        let component = self.component(&chain.callable.chain[position].artifact)?;
-        let memory = Memory::new(chain.budget.clone());
-        let guest = Guest::new(chain.callable, chain.limits, chain.meter.clone(), memory, next);
-        let mut store = guest.into_store(&self.engine);
-        match call_p2::call(&mut store, &component, request, chain.limits).await {
-            Ok(response) => Ok(response?),
-            Err(error) => Err(outcome::error(&error, store.data().memory(), chain.limits)),
+        let artifact = &chain.callable.chain[position].artifact;
+        let sandbox = self.sandbox(artifact.wasi())?;
+        let component = sandbox.component(artifact)?;
+        let part = Part {
+            callable: chain.callable.clone(),
+            outgoing: Outgoing::of_call(chain.callable, request.headers()),
+            next,
+            meter: chain.meter.clone(),
+            budget: chain.budget.clone(),
+        };
+        let mut used = self.instance(chain, position, part, sandbox);
+        used.calls += 1;
+        match used.instance.call(&component, request, chain.limits).await {
+            Ok(response) => {
+                let response = response?;
+                // Whatever made it fail may still be there the next time.
+                if used.calls < chain.choice.records && !response.status().is_server_error() {
+                    self.keep(chain, position, used);
+                }
+                Ok(response)
+            }
+            Err(error) => Err(outcome::error(&error, used.instance.store.data().memory(), chain.limits)),
         }
+    }
+
+    /// An instance for one component of a chain: one that has served before, where that is wanted, else a fresh one.
+    fn instance(&self, chain: &Chain<'_>, position: usize, mut part: Part, sandbox: &Sandbox) -> Used {
+        if chain.choice.take
+            && let Some(mut used) = self.idle.take(chain.callable, position)
+            && used.calls < chain.choice.records
+        {
+            match Guest::join(&mut used.instance.store, part) {
+                Ok(()) => {
+                    chain.reused.set(true);
+                    return used;
+                }
+                Err(back) => part = *back,
+            }
+        }
+        let store = Guest::new(position, chain.limits, part).into_store(sandbox.engine());
+        Used { instance: Instance::new(store), calls: 0 }
+    }
+
+    fn keep(&self, chain: &Chain<'_>, position: usize, used: Used) {
+        self.idle.keep(chain.callable, position, used);
+        // It is in nobody's slot now, and those that are taken must have theirs.
+        self.make_room(0);
     }
 
     /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them.
@@ -121,13 +185,21 @@ impl Invoker {
         let meter = Arc::new(Meter::start(limits, self.waits.clone()));
         let budget = Arc::new(Budget::new(limits.max_memory));
         let mut stores = Vec::new();
-        for link in &callable.chain {
-            let loaded = load::load(&self.engine, &link.artifact).map_err(|error| TrialError::of_load(&error))?;
-            let component = self.link(&loaded).map_err(|error| TrialError::of_link(&error, &self.engine, &loaded))?;
-            let memory = Memory::new(budget.clone());
-            let mut store = Guest::new(callable, limits, meter.clone(), memory, None).into_store(&self.engine);
+        for (position, link) in callable.chain.iter().enumerate() {
+            let sandbox = self.sandbox(link.artifact.wasi()).map_err(not_now)?;
+            let engine = sandbox.engine();
+            let loaded = sandbox.load(&link.artifact).map_err(|error| TrialError::of_load(&error))?;
+            let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
+            let part = Part {
+                callable: callable.clone(),
+                outgoing: Outgoing::closed(),
+                next: None,
+                meter: meter.clone(),
+                budget: budget.clone(),
+            };
+            let mut store = Guest::new(position, limits, part).into_store(engine);
             let ended = {
-                let instance = pin!(component.instantiate_async(&mut store));
+                let instance = pin!(component.instantiate(&mut store));
                 tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
             };
             match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
@@ -136,32 +208,48 @@ impl Invoker {
                 Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
                     return Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)));
                 }
-                Ok(Err((None, error))) => return Err(TrialError::of_link(&error, &self.engine, &loaded)),
+                Ok(Err((None, error))) => return Err(TrialError::of_link(&error, engine, &loaded)),
             }
         }
         Ok(())
     }
 
-    fn component(&self, artifact: &Artifact) -> Result<ProxyPre<Guest>, CallError> {
-        self.loaded.borrow_mut().get(artifact.digest(), || {
-            load::load(&self.engine, artifact)
-                .and_then(|component| self.link(&component))
-                .map_err(|error| CallError::Overload(format!("the component cannot be loaded: {error:#}")))
-        })
+    fn sandbox(&self, wasi: Wasi) -> Result<&Sandbox, CallError> {
+        if wasi == Wasi::P2 {
+            return Ok(&self.p2);
+        }
+        if let Some(p3) = self.p3.get() {
+            return Ok(p3);
+        }
+        let p3 = Sandbox::new(Wasi::P3, &self.settings)
+            .map_err(|error| CallError::Overload(format!("wasmtime cannot be set up for WASI 0.3: {error:#}")))?;
+        self.watch.engine(p3.engine());
+        Ok(self.p3.get_or_init(|| p3))
     }
 
-    fn link(&self, component: &Component) -> wasmtime::Result<ProxyPre<Guest>> {
-        ProxyPre::new(self.linker.instantiate_pre(component)?)
+    /// Whether there is a sandbox for that version of WASI.
+    #[cfg(test)]
+    pub(super) fn is_set_up_for(&self, wasi: Wasi) -> bool {
+        wasi == Wasi::P2 || self.p3.get().is_some()
     }
 
     fn take_slots(&self, wanted: usize) -> Result<Slots<'_>, CallError> {
-        let taken = self.taken.get() + wanted;
-        if taken > self.slots {
-            let message = format!("{wanted} of this worker's {} slots are not free", self.slots);
-            return Err(CallError::Overload(message));
+        if !self.make_room(wanted) {
+            let slots = self.settings.slots;
+            return Err(CallError::Overload(format!("{wanted} of this worker's {slots} slots are not free")));
         }
-        self.taken.set(taken);
+        self.taken.set(self.taken.get() + wanted);
         Ok(Slots { taken: &self.taken, count: wanted })
+    }
+
+    /// Whether there is room for so many instances more; those that wait give way.
+    fn make_room(&self, wanted: usize) -> bool {
+        while self.taken.get() + wanted + self.idle.len() > self.settings.slots as usize {
+            if !self.idle.let_go() {
+                return false;
+            }
+        }
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`Compiler`] turns the bytes of a component into an [`Artifact`]: checked, compiled once, cached on disk.
 //! - [`Invoker`] is what a worker thread calls artifacts with. Every call gets a fresh store and instance, so nothing
-//!   that one record leaves behind reaches another.
+//!   that one record leaves behind reaches another; unless the handler itself asks for one that has served before.
 //! - [`Watchdog`] is the one thread that ends guests that compute or wait for too long. No guest runs on it.
 //!
 //! # A worker's runtime
@@ -18,23 +18,30 @@ mod artifact;
 mod body;
 mod cache;
 mod call_p2;
+mod call_p3;
 mod chain;
 mod compiler;
 mod engine;
 mod exports;
 mod guest;
 mod guest_log;
+mod idle;
 mod imports;
+mod instance;
 mod invoker;
 mod load;
 mod loaded;
 mod memory;
 mod meter;
 mod next;
+mod outbound;
 mod outcome;
+mod reuse;
+mod sandbox;
 mod trial;
 mod waits;
 mod watchdog;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -43,16 +50,19 @@ use std::io;
 use std::sync::Arc;
 
 use callgate_core::failure::Failure;
+use callgate_core::limits::CallLimits;
 
 use crate::config::Secret;
 
 pub use artifact::Artifact;
 pub use cache::{CacheKey, CacheSettings};
 pub use compiler::{CompileError, CompileIn, Compiler, Confines, compile_confined};
-pub use exports::{NotAHandler, check};
+pub use exports::{Interface, NotAHandler, Wasi, check};
 pub use guest_log::LogBudget;
 pub use imports::{Import, Provision, imports};
 pub use invoker::Invoker;
+pub use outbound::{Network, Outbound, OutboundCount, OutboundLimits};
+pub use reuse::{Attempts, Reuse};
 pub use trial::{Trial, TrialError};
 pub use waits::Waits;
 pub use watchdog::Watchdog;
@@ -63,11 +73,19 @@ const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else 
 /// What a worker's side needs to know beforehand.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Calls at once on one worker. Each reserves address space, and keeps up to 2 MiB of memory warm once used.
+    /// Instances at once on one worker. Each reserves address space.
     pub slots: u32,
+    /// Bytes of memory that those of one worker keep when they are not in use, for the next ones.
+    pub warm_memory: usize,
+    /// Bytes of memory that those of one worker have which wait to be used again.
+    pub idle_memory: usize,
     /// Bytes of linear memory that no call gets more than, whatever its tenant allows; at most 4 GiB.
     pub max_memory: usize,
 }
+
+/// What the log is to leave out: a guest can make the implementation of its interfaces warn at will, and nothing bounds that.
+/// What comes of a guest's requests is told by this room.
+pub const LOG_DIRECTIVE: &str = "wasmtime_wasi_http=error";
 
 /// One version of a handler, ready to be called.
 #[derive(Debug)]
@@ -84,12 +102,23 @@ pub struct Callable {
     pub env: Vec<(String, Secret)>,
     /// What the guest may write to stdout and stderr; shared by all handlers of the tenant.
     pub log: Arc<LogBudget>,
+    /// Whom it may call; shared by all handlers of the tenant.
+    pub outbound: Arc<Outbound>,
+    /// How it takes to having its instances reused.
+    pub reuse: Reuse,
 }
 
 impl Callable {
     /// The digest of the handler's own component, without the middleware around it.
     pub fn digest(&self) -> &Arc<str> {
         self.chain[self.chain.len() - 1].artifact.digest()
+    }
+
+    /// The most bytes that one call can make the host hold: what its guests have, and what the host keeps for each of
+    /// them, with the bodies that they pass on.
+    pub fn most_memory(&self, limits: &CallLimits) -> u64 {
+        let passed_on = limits.max_request_body * (self.chain.len() - 1);
+        (limits.max_memory + guest::Guest::most_host_memory(limits) * self.chain.len() + passed_on) as u64
     }
 }
 

@@ -31,6 +31,12 @@ pub(super) fn overrun(overrun: Overrun, limits: &CallLimits) -> CallError {
     Failure::new(Reason::Deadline, message).into()
 }
 
+/// A call that needs more memory than there is for it.
+pub(super) fn out_of_memory(limits: &CallLimits) -> Failure {
+    let message = format!("wanted more than {} bytes of memory: the tenant's `max_memory`", limits.max_memory);
+    Failure::new(Reason::OutOfMemory, message)
+}
+
 /// A call that ended with an error of wasmtime's: from the guest, or from what the host does for it.
 pub(super) fn error(error: &wasmtime::Error, memory: &Memory, limits: &CallLimits) -> CallError {
     if let Some(&over) = error.downcast_ref::<Overrun>() {
@@ -39,13 +45,15 @@ pub(super) fn error(error: &wasmtime::Error, memory: &Memory, limits: &CallLimit
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return CallError::Overload(full.to_string());
     }
+    if let Some(Trap::NoAsyncResult) = error.downcast_ref() {
+        return Failure::new(Reason::NoResponse, "the handler returned without a response").into();
+    }
     let trap = Some(describe(error));
+    // What a refused allocation leads to differs by language: an `unreachable`, an exception, an exit.
+    if memory.refused() {
+        return Failure { trap, ..out_of_memory(limits) }.into();
+    }
     let (reason, message) = match error.downcast_ref::<I32Exit>() {
-        // What a refused allocation leads to differs by language: an `unreachable`, an exception, an exit.
-        _ if memory.refused() => (
-            Reason::OutOfMemory,
-            format!("wanted more than {} bytes of memory: the tenant's `max_memory`", limits.max_memory),
-        ),
         Some(I32Exit(0)) => {
             let message = "called `exit(0)`: a call ends when the handler returns, with a response";
             return Failure::new(Reason::NoResponse, message).into();

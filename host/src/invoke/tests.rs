@@ -18,6 +18,9 @@ mod chains;
 mod endings;
 mod log;
 mod neighbours;
+mod outbound;
+mod p3;
+mod reused;
 mod surroundings;
 
 const LIMITS: CallLimits = CallLimits {
@@ -34,9 +37,11 @@ const LIMITS: CallLimits = CallLimits {
 static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(|| Watchdog::start().expect("a watchdog"));
 static COFFEE: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", guest("coffee-rust")));
 static MISCHIEF: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief")));
+static COFFEE_P3: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("coffee", guest("coffee-rust-p3")));
+static MISCHIEF_P3: LazyLock<Arc<Callable>> = LazyLock::new(|| callable("mischief", guest("mischief-p3")));
 
 fn settings() -> Settings {
-    Settings { slots: 128, max_memory: 256 << 20 }
+    Settings { slots: 128, warm_memory: 1 << 30, idle_memory: 64 << 20, max_memory: 256 << 20 }
 }
 
 /// One cache for all tests and runs.
@@ -68,6 +73,8 @@ fn chain(handler: &str, chain: Vec<Link>, max_next_calls: u32) -> Arc<Callable> 
         max_next_calls,
         env: vec![("LOG_LEVEL".to_owned(), Secret::new("debug"))],
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
+        reuse: Reuse::default(),
     })
 }
 
@@ -98,13 +105,21 @@ fn order() -> http::Request<Bytes> {
 
 /// What mischief answers, as JSON.
 async fn ask(path: &str) -> Value {
-    let response = invoker().call(&MISCHIEF, get(path), &LIMITS).await.expect("a response");
+    ask_of(&MISCHIEF, path).await
+}
+
+async fn ask_of(mischief: &Arc<Callable>, path: &str) -> Value {
+    let response = invoker().call(mischief, get(path), &LIMITS).await.expect("a response");
     serde_json::from_slice(response.body()).expect("JSON")
 }
 
 /// How a call of mischief fails.
 async fn failure(invoker: &Invoker, path: &str, limits: &CallLimits) -> Failure {
-    match invoker.call(&MISCHIEF, get(path), limits).await {
+    failure_of(&MISCHIEF, invoker, path, limits).await
+}
+
+async fn failure_of(mischief: &Arc<Callable>, invoker: &Invoker, path: &str, limits: &CallLimits) -> Failure {
+    match invoker.call(mischief, get(path), limits).await {
         Err(CallError::Failed(failure)) => failure,
         other => panic!("{path} ended with {other:?}"),
     }

@@ -81,13 +81,18 @@ impl Drop for Leash {
     }
 }
 
-/// One watched engine.
+/// The watched engines of one worker.
 pub(super) struct Watch {
     calls: Arc<AtomicUsize>,
     leash: Arc<Leash>,
 }
 
 impl Watch {
+    /// Watches the guests of another engine as well, on which the same calls go on.
+    pub(super) fn engine(&self, engine: &Engine) {
+        self.leash.shared.lock().engines.push((engine.clone(), self.calls.clone()));
+    }
+
     /// A call begins; it ends when what is returned is dropped.
     pub(super) fn begin_call(&self) -> OngoingCall<'_> {
         // Either the watchdog sees this call before it goes to sleep, or this call sees that it has: both sides write

@@ -2,6 +2,7 @@
 //! host's settings.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,14 +15,21 @@ use crate::broker::ClientSettings;
 use crate::config::{self, Fault, Memory, Operator};
 use crate::consume::{Bounds, FirstStart};
 use crate::deploy::ComponentFile;
-use crate::invoke::{self, CacheKey, Callable, Compiler, Link, LogBudget, Trial};
+use crate::invoke::{
+    self, CacheKey, Callable, Compiler, Link, LogBudget, Network, Outbound, OutboundLimits, Reuse, Trial,
+};
 use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
-/// Calls at once on one worker; each reserves address space.
-const SLOTS: u32 = 128;
+/// Instances at once, all workers together. Each reserves 16 GiB of address space in the sandboxes of both versions of WASI,
+/// and a process has 128 TiB.
+const SLOTS: usize = 512;
+/// Of those, what one worker has at least and at most.
+const SLOTS_OF_WORKER: RangeInclusive<usize> = 64..=256;
 /// The most that a component's memory can be, and so the sandbox's ceiling.
 const MAX_MEMORY: usize = 4 << 30;
+/// What the instances of one worker keep at most when they are not in use.
+const MOST_WARM: usize = 512 << 20;
 /// Where the machine does not tell how much memory it has.
 const ASSUMED_MEMORY: u64 = 4 << 30;
 
@@ -41,8 +49,13 @@ pub fn host(operator: &Operator) -> HostSettings {
     HostSettings {
         workers,
         pollers: machine::cores(),
-        memory: usize::try_from(total).unwrap_or(usize::MAX),
-        invoke: invoke::Settings { slots: SLOTS, max_memory: MAX_MEMORY },
+        memory: total,
+        invoke: invoke::Settings {
+            slots: slots(workers),
+            warm_memory: per_worker(total / 8, workers),
+            idle_memory: per_worker(total / 16, workers),
+            max_memory: MAX_MEMORY,
+        },
         instance_id: operator.kafka.instance_id.clone(),
         guarantee: match operator.kafka.delivery {
             config::Delivery::AtLeastOnce => Guarantee::AtLeastOnce,
@@ -55,6 +68,15 @@ pub fn host(operator: &Operator) -> HostSettings {
     }
 }
 
+fn slots(workers: usize) -> u32 {
+    (SLOTS / workers).clamp(*SLOTS_OF_WORKER.start(), *SLOTS_OF_WORKER.end()) as u32
+}
+
+/// A worker's part of the memory that instances may keep when they are not in use.
+fn per_worker(memory: u64, workers: usize) -> usize {
+    usize::try_from(memory / workers as u64).map_or(MOST_WARM, |share| share.min(MOST_WARM))
+}
+
 /// Which kind of broker the clients speak to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Brokers {
@@ -64,7 +86,13 @@ pub enum Brokers {
     Embedded,
 }
 
-type Tenants = BTreeMap<Arc<str>, (Arc<Tenant>, Arc<LogBudget>)>;
+/// What all handlers of a tenant share.
+#[derive(Clone)]
+struct OfTenant {
+    tenant: Arc<Tenant>,
+    log: Arc<LogBudget>,
+    outbound: Arc<Outbound>,
+}
 
 /// Why a version cannot be loaded.
 pub(super) struct NotLoaded {
@@ -78,19 +106,20 @@ pub(super) struct NotLoaded {
 pub(super) struct Assembler {
     operator: Arc<Operator>,
     compiler: Arc<Compiler>,
+    network: Network,
     brokers: Brokers,
-    tenants: Mutex<Tenants>,
+    tenants: Mutex<BTreeMap<Arc<str>, OfTenant>>,
 }
 
 impl Assembler {
     /// For one reading of the operator's file.
-    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, brokers: Brokers) -> Self {
-        Self { operator, compiler, brokers, tenants: Mutex::default() }
+    pub(super) fn new(operator: Arc<Operator>, compiler: Arc<Compiler>, network: Network, brokers: Brokers) -> Self {
+        Self { operator, compiler, network, brokers, tenants: Mutex::default() }
     }
 
     /// For another reading.
     pub(super) fn of(&self, operator: &Arc<Operator>) -> Self {
-        Self::new(operator.clone(), self.compiler.clone(), self.brokers)
+        Self::new(operator.clone(), self.compiler.clone(), self.network.clone(), self.brokers)
     }
 
     /// The handler, compiled and tried; `probation` watches its first records.
@@ -103,15 +132,18 @@ impl Assembler {
         trial: &Trial,
         probation: Option<Probation>,
     ) -> Result<Arc<Handler>, NotLoaded> {
-        let link = self.link(&found.component)?;
-        let (tenant, log) = self.tenant(&found.tenant);
+        let files = found.middleware.iter().chain([&found.component]);
+        let chain = files.map(|file| self.link(file)).collect::<Result<_, _>>()?;
+        let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         let callable = Arc::new(Callable {
             tenant: tenant.name.clone(),
             handler: found.name.clone(),
-            chain: vec![link],
-            max_next_calls: 1,
+            chain,
+            max_next_calls: found.max_next_calls,
             env: found.env.clone(),
             log,
+            outbound,
+            reuse: Reuse::default(),
         });
         trial.instantiate(&callable, &tenant.call).map_err(|error| NotLoaded {
             fault: found.component.refused(&error.to_string()),
@@ -135,16 +167,19 @@ impl Assembler {
         let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
         let loaded = self.compiler.load(&bytes);
         let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
-        Ok(Link { name: component.name(), artifact: Arc::new(artifact) })
+        Ok(Link { name: component.name().clone(), artifact: Arc::new(artifact) })
     }
 
-    fn tenant(&self, tenant: &config::Tenant) -> (Arc<Tenant>, Arc<LogBudget>) {
+    fn tenant(&self, tenant: &config::Tenant) -> OfTenant {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants
             .entry(tenant.name.clone())
             .or_insert_with(|| {
                 let log = LogBudget::new(u64::try_from(tenant.settings.max_log).unwrap_or(u64::MAX));
-                (Arc::new(resolved(&self.operator, tenant, self.brokers)), Arc::new(log))
+                let resolved = resolved(&self.operator, tenant, self.brokers);
+                let limits = OutboundLimits::new(&resolved.call, resolved.max_in_flight);
+                let outbound = Outbound::new(&tenant.name, &tenant.settings.outbound, limits, &self.network);
+                OfTenant { tenant: Arc::new(resolved), log: Arc::new(log), outbound: Arc::new(outbound) }
             })
             .clone()
     }

@@ -93,6 +93,12 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Whether a call would not have to wait for others of its route or tenant, or few of its tenant's wait by now.
+    pub(super) fn has_room(&self) -> bool {
+        let is_called_at_once = self.route_slots.available_permits() > 0 && self.quota.slots.available_permits() > 0;
+        is_called_at_once || self.quota.takes_one_that_waits()
+    }
+
     fn new(handler: &Arc<Handler>, route: &Arc<Route>, quota: &Arc<Quota>, before: Option<&Arc<Self>>) -> Self {
         // The calls in flight of the version before count as well, so that a swap does not double the bound.
         let same = before.filter(|before| before.route.max_in_flight == route.max_in_flight);

@@ -20,13 +20,15 @@ use super::jobs::Job;
 use super::unit::{RecordUnit, Settlement};
 use super::worker::Worker;
 use crate::consume::Held;
-use crate::invoke::CallError;
+use crate::invoke::{Attempts, CallError};
 use crate::planted;
 use crate::settle;
 
 /// Between attempts to find room for a call.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long a call may wait for turns beyond its deadline after so many attempts that found no room.
+const MAX_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Carries a record to its end: route → request → invoke → response → reply → settle. Returns when the next record of
 /// its lane may start. May be dropped at any point: the record then has no end, and comes again.
@@ -43,8 +45,10 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
         address: None,
         attempts: 0,
         status: None,
+        component: None,
         pass: None,
         span: Some(fastrand::u64(1..).to_be_bytes()),
+        memory: None,
         began: Instant::now(),
     };
 
@@ -59,6 +63,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
     }
 
     let (mut pause, mut patience, mut is_first_call) = (FIRST_PAUSE, Duration::ZERO, true);
+    let mut attempts = Attempts::default();
     loop {
         match gate::pass(job, &mut unit).await {
             Some(other_version) => is_first_call |= other_version,
@@ -68,11 +73,13 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
         };
-        let outcome = match worker.call(&unit.bound, request, patience).await {
+        let (called, mut memory) = worker.call(&unit.bound, request, patience, &mut attempts).await;
+        let outcome = match called {
             Err(CallError::Overload(reason)) => {
+                drop(memory);
                 overloaded(&unit.bound, &reason, &mut pause).await;
                 // So that a call is not ended for want of turns for ever, however many compete.
-                patience = patience * 2 + unit.bound.limits.deadline;
+                patience = (patience * 2 + unit.bound.limits.deadline).min(MAX_PATIENCE);
                 continue;
             }
             Err(CallError::Failed(failure)) => Err(failure),
@@ -86,9 +93,11 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
         }
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
+        tell_attempt(&unit, outcome.as_ref().err());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
+                drop(memory);
                 if planted::fault("retry-loses-place")
                     && let Some(next) = job.partition.next(&job.lane)
                 {
@@ -100,9 +109,24 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
                 is_first_call = !Arc::ptr_eq(&unit.bound.handler, &bound.handler);
                 unit.bound = bound;
             }
-            end => return settle(settlement, unit, end, outcome).await,
+            end => {
+                memory.shrink_to(held_until_settled(&unit.record, &outcome));
+                unit.memory = Some(memory);
+                return settle(settlement, unit, end, outcome).await;
+            }
         }
     }
+}
+
+/// One line for each attempt, for who asks for it: which version it ran on, and as which span of the record's trace.
+fn tell_attempt(unit: &RecordUnit, failure: Option<&Failure>) {
+    let (at, handler) = (&unit.record.coordinate, &unit.bound.handler);
+    tracing::debug!(
+        target: "callgate::call", topic = %at.topic, partition = at.partition, offset = at.offset,
+        tenant = %handler.tenant.name, handler = %handler.name, version = %handler.version, attempt = unit.attempts,
+        span = unit.span.map(|span| format!("{:016x}", u64::from_be_bytes(span))), status = unit.status,
+        reason = failure.map(|failure| failure.reason.as_str()), "attempt"
+    );
 }
 
 /// What core needs to make the request.
@@ -147,6 +171,13 @@ async fn overloaded(bound: &Bound, reason: &str, pause: &mut Duration) {
     *pause = (*pause * 2).min(MAX_PAUSE);
 }
 
+/// The most that is in memory of what comes of a call: the answer, which the Kafka client copies, and the record in a dead
+/// letter. The record itself is counted by its partition.
+fn held_until_settled(record: &Record, outcome: &Result<(Response<Bytes>, Steering), Failure>) -> u64 {
+    let answer = outcome.as_ref().map_or(0, |(response, _)| response.body().len());
+    (2 * answer + record.size()) as u64
+}
+
 /// What core needs to decide.
 fn ask(unit: &RecordUnit) -> Ask<'_> {
     Ask {
@@ -168,7 +199,7 @@ async fn refuse(settlement: &Settlement, unit: RecordUnit, failure: Failure) {
 /// Makes the end that was decided.
 async fn settle(
     settlement: &Settlement,
-    unit: RecordUnit,
+    mut unit: RecordUnit,
     end: Disposition,
     outcome: Result<(Response<Bytes>, Steering), Failure>,
 ) {
@@ -193,6 +224,7 @@ async fn settle(
                 Answer::Error(status) => settle::Answer::Error(status),
             };
             let failure = outcome.map_or_else(|failure| failure, |(response, _)| disposition::failure_of(&response));
+            unit.component.clone_from(&failure.component);
             settlement.dead_letter(unit, failure, answer).await;
         }
     }

@@ -2,7 +2,7 @@
 //! handler and left after its last.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::host::HostSettings;
 use super::intake::GroupIntake;
 use super::jobs::Jobs;
 use super::quota::Quota;
+use super::room::{Room, SetAside};
 use super::unit::RecordUnit;
 use crate::consume::{Bounds, Group, GroupHandle, GroupSettings, GroupStatus, Intent, Pollers};
 use crate::settle::{Guarantee, Settlements};
@@ -29,6 +30,8 @@ pub(super) struct Clients {
     tenant: Arc<Tenant>,
     settlements: Settlements<RecordUnit>,
     quota: Arc<Quota>,
+    // Memory for the records that are taken in.
+    buffers: SetAside,
     groups: BTreeMap<String, RunningGroup>,
     // Groups that are being left: none of the same name is joined before.
     leaving: Vec<GroupHandle>,
@@ -38,6 +41,7 @@ pub(super) struct Clients {
 pub(super) struct Surroundings<'a> {
     pub(super) settings: &'a HostSettings,
     pub(super) jobs: &'a Arc<Jobs>,
+    pub(super) memory: &'a Arc<Room>,
     pub(super) pollers: &'a mut Pollers,
 }
 
@@ -46,10 +50,11 @@ impl Clients {
     ///
     /// # Errors
     /// librdkafka's own sentence, where it refuses the settings.
-    pub(super) fn new(tenant: &Arc<Tenant>, guarantee: &Guarantee) -> Result<Self, String> {
+    pub(super) fn new(tenant: &Arc<Tenant>, guarantee: &Guarantee, memory: &Arc<Room>) -> Result<Self, String> {
         Ok(Self {
             settlements: Settlements::new(&tenant.client, guarantee)?,
             quota: Arc::new(Quota::new(tenant.max_in_flight, tenant.share)),
+            buffers: memory.set_aside(tenant.bounds.bytes as u64),
             tenant: tenant.clone(),
             groups: BTreeMap::new(),
             leaving: Vec::new(),
@@ -71,6 +76,7 @@ impl Clients {
     pub(super) fn follow(&mut self, handlers: &[Arc<Handler>], around: &mut Surroundings<'_>) -> bool {
         let Some(first) = handlers.first() else { return true };
         self.tenant = first.tenant.clone();
+        self.buffers.resize(self.tenant.bounds.bytes as u64);
         let never = never_matched(handlers.iter());
         let mut groups: BTreeMap<&str, Vec<&Arc<Handler>>> = BTreeMap::new();
         for handler in handlers {
@@ -141,6 +147,7 @@ impl Clients {
             jobs: around.jobs.clone(),
             settlement: Arc::new(self.settlements.of_group(group_id)),
             quota: self.quota.clone(),
+            fetched: Mutex::new(around.memory.set_aside(0)),
         });
         let settings = GroupSettings {
             client: tenant.client.clone(),

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::bound::Handler;
 use super::clients::{Clients, Surroundings, tell_refused};
 use super::jobs::Jobs;
 use super::observe::Observer;
+use super::room::{Room, SetAside};
 use super::worker::{self, Worker};
 use crate::consume::{FirstStart, GroupStatus, Pollers};
-use crate::invoke::{self, Invoker, Watchdog};
+use crate::invoke::{self, Invoker, Network, Watchdog};
 use crate::settle::Guarantee;
 
 /// Between attempts to make clients that the Kafka client has refused.
@@ -26,8 +27,8 @@ pub struct HostSettings {
     pub workers: usize,
     /// Polling threads, at most one a group.
     pub pollers: usize,
-    /// Bytes that all calls at once may reserve.
-    pub memory: usize,
+    /// Bytes that all of it may hold: calls and what comes of them, buffers, instances that are kept warm.
+    pub memory: u64,
     /// The room with the sandbox.
     pub invoke: invoke::Settings,
     /// Static membership: this host's name among the replicas.
@@ -38,10 +39,18 @@ pub struct HostSettings {
     pub guarantee: Guarantee,
 }
 
+impl HostSettings {
+    /// What the instances that all workers keep warm hold at most.
+    fn warm_memory(&self) -> u64 {
+        (self.workers * (self.invoke.warm_memory + self.invoke.idle_memory)) as u64
+    }
+}
+
 /// See the module.
 pub struct Host {
     settings: HostSettings,
     jobs: Arc<Jobs>,
+    memory: Arc<Room>,
     workers: Vec<JoinHandle<()>>,
     stop_workers: watch::Sender<bool>,
     pollers: Pollers,
@@ -50,6 +59,9 @@ pub struct Host {
     leaving: Vec<(Arc<str>, Clients)>,
     // What is wanted, and cannot be yet.
     unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
+    // What the instances hold that are kept warm.
+    _warm: SetAside,
+    network: Network,
     // Ends guests that run for too long, until the last worker has gone.
     watchdog: Watchdog,
 }
@@ -60,10 +72,10 @@ impl Host {
     /// # Errors
     /// A sentence: what the machine refuses.
     pub fn start(settings: HostSettings, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
-        let watchdog = Watchdog::start()?;
+        let (watchdog, network) = (Watchdog::start()?, Network::start()?);
         let jobs = Arc::new(Jobs::default());
-        let shared =
-            worker::Shared { jobs: jobs.clone(), observer, memory: Arc::new(Semaphore::new(settings.memory >> 20)) };
+        let memory = Room::new(settings.memory);
+        let shared = worker::Shared { jobs: jobs.clone(), observer, memory: memory.clone() };
         let (stop_workers, stop) = watch::channel(false);
         let workers = (0..settings.workers)
             .map(|index| {
@@ -74,15 +86,23 @@ impl Host {
             .collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Self {
             pollers: Pollers::new(settings.pollers),
+            _warm: memory.set_aside(settings.warm_memory()),
             settings,
             jobs,
+            memory,
             workers,
             stop_workers,
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
             unfinished: None,
+            network,
             watchdog,
         })
+    }
+
+    /// What outgoing requests of guests share.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// What the workers' guests run in.
@@ -120,7 +140,7 @@ impl Host {
             return false;
         }
         if !self.tenants.contains_key(name) {
-            match Clients::new(&handlers[0].tenant, &self.settings.guarantee) {
+            match Clients::new(&handlers[0].tenant, &self.settings.guarantee, &self.memory) {
                 Ok(clients) => {
                     self.tenants.insert(name.clone(), clients);
                 }
@@ -131,7 +151,12 @@ impl Host {
             }
         }
         let Some(clients) = self.tenants.get_mut(name) else { return false };
-        let mut around = Surroundings { settings: &self.settings, jobs: &self.jobs, pollers: &mut self.pollers };
+        let mut around = Surroundings {
+            settings: &self.settings,
+            jobs: &self.jobs,
+            memory: &self.memory,
+            pollers: &mut self.pollers,
+        };
         clients.follow(handlers, &mut around)
     }
 

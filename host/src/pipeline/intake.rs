@@ -1,6 +1,6 @@
 //! What a group's records meet first.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use callgate_core::dead_letter::{DeadLetterPolicy, dead_letter_topic};
 use callgate_core::order::{LaneId, Ordering};
@@ -8,8 +8,9 @@ use callgate_core::order::{LaneId, Ordering};
 use super::bound::Routes;
 use super::jobs::{Job, Jobs};
 use super::quota::Quota;
+use super::room::SetAside;
 use super::unit::Settlement;
-use crate::broker::{GroupQuestions, TopicPartition};
+use crate::broker::{FETCHED_AHEAD, GroupQuestions, TopicPartition};
 use crate::consume::{Intake, Partition};
 
 /// The routes of one group, and the workers' queue behind them.
@@ -21,6 +22,8 @@ pub(super) struct GroupIntake {
     pub(super) jobs: Arc<Jobs>,
     pub(super) settlement: Arc<Settlement>,
     pub(super) quota: Arc<Quota>,
+    // Memory for what the consumer has fetched ahead.
+    pub(super) fetched: Mutex<SetAside>,
 }
 
 impl Intake for GroupIntake {
@@ -34,6 +37,11 @@ impl Intake for GroupIntake {
 
     fn routes(&self, topic: &str) -> bool {
         self.routes.get(topic).is_some()
+    }
+
+    fn assigned(&self, partitions: usize) {
+        let bytes = (partitions * FETCHED_AHEAD) as u64;
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).resize(bytes);
     }
 
     fn opened(&self, at: &TopicPartition, partitions: i32) {
@@ -57,6 +65,6 @@ impl Intake for GroupIntake {
     fn start(&self, partition: Arc<Partition>, lane: LaneId) {
         let share = self.quota.share();
         let (routes, settlement) = (self.routes.clone(), self.settlement.clone());
-        self.jobs.push(share, Job { share, partition, lane, routes, settlement });
+        self.jobs.push(Job { share, partition, lane, routes, settlement });
     }
 }

@@ -12,7 +12,7 @@ use super::reconcile::Event;
 use super::rollout::HandlerName;
 use crate::config::{Fault, Operator};
 use crate::deploy;
-use crate::invoke::{self, Compiler, HostError, Trial, Watchdog};
+use crate::invoke::{self, Compiler, HostError, Network, Trial, Watchdog};
 
 /// What is to be loaded.
 pub(super) struct Load {
@@ -99,7 +99,7 @@ impl Rehearsal {
     /// What the machine refuses.
     pub fn new(operator: Arc<Operator>, compiler: Arc<Compiler>) -> Result<Self, HostError> {
         let trial = Trial::new(&host_settings(&operator).invoke, &Watchdog::start()?)?;
-        Ok(Self { assembler: Assembler::new(operator, compiler, Brokers::Real), trial })
+        Ok(Self { assembler: Assembler::new(operator, compiler, Network::start()?, Brokers::Real), trial })
     }
 
     /// Loads a version as a host would.

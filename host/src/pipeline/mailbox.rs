@@ -55,6 +55,11 @@ impl<J> Mailbox<J> {
         self.put(|mail| mail.handed.push(job));
     }
 
+    /// Wakes the owner, if it sleeps, to look around.
+    pub(super) fn nudge(&self) {
+        self.put(|_| {});
+    }
+
     /// Takes what has come into `mail`, which is empty.
     pub(super) fn collect(&self, mail: &mut Mail<J>) {
         if self.has_mail.load(SeqCst) {

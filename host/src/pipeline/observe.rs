@@ -31,6 +31,9 @@ pub trait Observer: Send + Sync {
     /// A call has ended: with that status, or with that reason of a failure.
     fn called(&self, bound: &Bound, outcome: Result<u16, &'static str>, took: Duration);
 
+    /// From now on each record of the handler gets a fresh instance, whatever its manifest says.
+    fn gave_up_reuse(&self, _bound: &Bound) {}
+
     /// A record has ended.
     fn ended(&self, ended: &Ended<'_>);
 

@@ -73,7 +73,7 @@ impl Reconciler {
             looked: Instant::now(),
             started: false,
             snapshot: None,
-            assembler: Arc::new(Assembler::new(operator.clone(), compiler.clone(), brokers)),
+            assembler: Arc::new(Assembler::new(operator.clone(), compiler.clone(), host.network().clone(), brokers)),
             operator,
             reading: 0,
             host,

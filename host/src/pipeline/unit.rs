@@ -13,6 +13,7 @@ use callgate_core::reply::{ReturnAddress, error_reply};
 use super::bound::Bound;
 use super::gate::Gate;
 use super::observe::{Ended, Observer};
+use super::room::Reserved;
 use crate::consume::{Hold, Place};
 use crate::settle::{self, End, TransactionEnd, Unit};
 
@@ -28,11 +29,15 @@ pub(super) struct RecordUnit {
     pub(super) address: Option<ReturnAddress>,
     pub(super) attempts: u32,
     pub(super) status: Option<u16>,
+    /// The digest of the component that failed, where the calls were of several.
+    pub(super) component: Option<Arc<str>>,
     /// The leave that a circuit breaker has given, and which.
     pub(super) pass: Option<(Arc<Gate>, Pass)>,
     /// The host's span in a trace that the record brings.
     pub(super) span: Option<[u8; 8]>,
     pub(super) began: Instant,
+    /// Memory for what comes of it, held until that is where it should be.
+    pub(super) memory: Option<Reserved>,
 }
 
 impl Unit for RecordUnit {
@@ -78,7 +83,7 @@ impl Unit for RecordUnit {
     }
 
     fn end(self, end: End) {
-        let Self { record, place, bound, observer, address, attempts, status, pass, began, .. } = self;
+        let Self { record, place, bound, observer, address, attempts, status, component, pass, began, .. } = self;
         place.end();
         if let Some((gate, pass)) = pass {
             gate.ended(&bound, pass, matches!(end, End::DeadLettered { .. }));
@@ -91,7 +96,8 @@ impl Unit for RecordUnit {
                 target: "callgate::dead_letter",
                 topic = %record.coordinate.topic, partition = record.coordinate.partition,
                 offset = record.coordinate.offset, tenant = %handler.tenant.name, handler = %handler.name,
-                version = %handler.version, digest = %handler.callable.digest(), stage = reason.stage().as_str(),
+                version = %handler.version, digest = %component.as_ref().unwrap_or(handler.callable.digest()),
+                stage = reason.stage().as_str(),
                 reason = reason.as_str(), attempts, status, answered,
                 "dead letter"
             );

@@ -14,17 +14,18 @@ use callgate_core::fair::TenantId;
 use callgate_core::limits::CallLimits;
 use futures::FutureExt;
 use http::{Request, Response};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::unconstrained;
 
 use super::bound::Bound;
 use super::carry;
 use super::executor::{Executor, Standing, Turn, give_way};
-use super::jobs::{Job, Jobs};
+use super::jobs::{Job, Jobs, Waiting};
 use super::mailbox::{Mail, Mailbox};
 use super::observe::Observer;
+use super::room::{Reserved, Room};
 use crate::consume::Partition;
-use crate::invoke::{self, CallError, Invoker};
+use crate::invoke::{self, Attempts, CallError, Invoker};
 
 /// How long turns are given before the runtime looks at timers and sockets, which costs a microsecond or two.
 const VISIT: Duration = Duration::from_micros(200);
@@ -38,15 +39,17 @@ const LANE_TURN: Duration = Duration::from_millis(1);
 pub(super) struct Shared {
     pub(super) jobs: Arc<Jobs>,
     pub(super) observer: Arc<dyn Observer>,
-    /// The host's memory for calls, in MiB: each call reserves what its tenant allows it.
-    pub(super) memory: Arc<Semaphore>,
+    /// The host's memory, in bytes.
+    pub(super) memory: Arc<Room>,
 }
 
 /// See the module.
 pub(super) struct Worker {
     invoker: Invoker,
+    // Instances at once on this worker.
     slots: Semaphore,
-    memory: Arc<Semaphore>,
+    jobs: Arc<Jobs>,
+    memory: Arc<Room>,
     pub(super) observer: Arc<dyn Observer>,
     standing: Rc<Standing>,
 }
@@ -69,30 +72,57 @@ impl Worker {
             .expect("the system has a thread left")
     }
 
+    /// Whether one more instance has room here.
+    fn has_slot(&self) -> bool {
+        self.slots.available_permits() > 0
+    }
+
     /// Calls the handler when route, tenant, worker and host have room for it. With `patience` a call may wait for its
-    /// turn beyond its deadline.
+    /// turn beyond its deadline. What it has reserved of the host's memory comes back with the outcome: until that is where it
+    /// should be, it is held.
     pub(super) async fn call(
         &self,
         bound: &Bound,
         request: Request<Bytes>,
         patience: Duration,
-    ) -> Result<Response<Bytes>, CallError> {
+        attempts: &mut Attempts,
+    ) -> (Result<Response<Bytes>, CallError>, Reserved) {
+        let callable = &bound.handler.callable;
         // Held until the call has ended. None of these semaphores is ever closed.
-        let _route = bound.route_slots.acquire().await;
-        let _tenant = bound.quota.slots.acquire().await;
+        let waits = bound.quota.begin_waiting();
+        let route = bound.route_slots.acquire().await.ok();
+        let tenant = bound.quota.slots.acquire().await.ok();
+        drop(waits);
+        let memory = self.memory.reserve(bound.quota.share().tenant, callable.most_memory(&bound.limits)).await;
         // For every component of the chain at once: taken one by one, two chains could wait for each other.
-        let _worker = self.slots.acquire_many(bound.handler.callable.chain.len() as u32).await;
-        let _memory = self.memory.acquire_many(mebibytes(bound.limits.max_memory)).await;
+        let slots = self.slots.acquire_many(callable.chain.len() as u32).await.ok();
+        let _seat = Seat { permits: [route, tenant, slots], jobs: &self.jobs };
         let began = Instant::now();
         let limits = CallLimits { patience, ..bound.limits };
-        let outcome = self.invoker.call(&bound.handler.callable, request, &limits).await;
+        let outcome = self.invoker.call_in(callable, request, &limits, bound.route.instances, attempts).await;
+        if attempts.gave_up_reuse() {
+            self.observer.gave_up_reuse(bound);
+        }
         let result = match &outcome {
             Ok(response) => Ok(response.status().as_u16()),
             Err(CallError::Failed(failure)) => Err(failure.reason.as_str()),
             Err(CallError::Overload(_)) => Err("overload"),
         };
         self.observer.called(bound, result, began.elapsed());
-        outcome
+        (outcome, memory)
+    }
+}
+
+/// What a call holds. When it is given up, there may be room for another one.
+struct Seat<'a> {
+    permits: [Option<SemaphorePermit<'a>>; 3],
+    jobs: &'a Jobs,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.permits = [const { None }; 3];
+        self.jobs.made_room();
     }
 }
 
@@ -102,14 +132,15 @@ async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Re
     let mailbox = Arc::<Mailbox<Job>>::default();
     let executor = Executor::new(mailbox.clone(), invoker.waits().clone());
     let standing = executor.standing().clone();
-    let worker = Rc::new(Worker { invoker, slots: Semaphore::new(slots), memory, observer, standing });
+    let worker =
+        Rc::new(Worker { invoker, slots: Semaphore::new(slots), jobs: jobs.clone(), memory, observer, standing });
     let mut turns = Turns {
         worker,
         jobs,
         mailbox,
         executor,
         mail: Mail::default(),
-        seen: 0,
+        seen: None,
         invited: HashSet::new(),
         is_asleep: false,
     };
@@ -128,8 +159,8 @@ struct Turns {
     mailbox: Arc<Mailbox<Job>>,
     executor: Executor<Option<Job>, Job>,
     mail: Mail<Job>,
-    // Lanes that wait for any worker: up to which arrival they have been looked at, and whose were found.
-    seen: u64,
+    // Lanes that wait for any worker: up to which news they have been looked at, and whose were found.
+    seen: Option<u64>,
     invited: HashSet<TenantId>,
     is_asleep: bool,
 }
@@ -138,30 +169,47 @@ impl Turns {
     /// Gives turns for a while, then has the runtime look at timers and sockets; sleeps when nobody waits for a turn.
     fn take(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.mailbox.wake_up(context.waker());
-        if std::mem::take(&mut self.is_asleep) {
-            self.jobs.wake_up(&self.mailbox);
-        }
+        self.wake_up();
         self.executor.come_back();
         let began = self.executor.now();
         while self.executor.now() - began < VISIT {
             self.look_around();
             match self.executor.turn() {
-                Turn::Taken(None | Some(None)) => {}
-                Turn::Taken(Some(Some(job))) => self.jobs.push(job.share, job),
-                Turn::Begin(tenant) => self.begin(tenant),
-                Turn::None => {
-                    if self.jobs.fall_asleep(&self.mailbox) {
-                        if self.mailbox.fall_asleep() {
-                            self.is_asleep = true;
-                            return Poll::Pending;
-                        }
-                        self.jobs.wake_up(&self.mailbox);
-                    }
+                Turn::Taken(None) => {}
+                Turn::Taken(Some(lane)) => {
+                    lane.into_iter().for_each(|job| self.jobs.push(job));
+                    // Room that it was about to take, if it was given up instead.
+                    self.jobs.made_room();
                 }
+                Turn::Begin(tenant) => self.begin(tenant),
+                Turn::None if self.fall_asleep() => return Poll::Pending,
+                Turn::None => {}
             }
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Nobody wants a turn. Returns whether it may sleep.
+    fn fall_asleep(&mut self) -> bool {
+        // Without a slot there is nothing that it could be handed.
+        if self.worker.has_slot() {
+            if !self.jobs.fall_asleep(&self.mailbox) {
+                self.seen = None;
+                return false;
+            }
+            self.is_asleep = true;
+        }
+        self.mailbox.fall_asleep() || {
+            self.wake_up();
+            false
+        }
+    }
+
+    fn wake_up(&mut self) {
+        if std::mem::take(&mut self.is_asleep) {
+            self.jobs.wake_up(&self.mailbox);
+        }
     }
 
     /// Who else wants a turn by now.
@@ -170,6 +218,9 @@ impl Turns {
         self.executor.wake(&mut self.mail);
         while let Some(job) = self.mail.handed.pop() {
             self.spawn(job);
+        }
+        if !self.worker.has_slot() {
+            return;
         }
         let Self { jobs, executor, seen, invited, .. } = self;
         jobs.look(seen, |share| {
@@ -182,6 +233,11 @@ impl Turns {
     /// It is a tenant's turn, for whom lanes were waiting.
     fn begin(&mut self, tenant: TenantId) {
         self.invited.remove(&tenant);
+        if !self.worker.has_slot() {
+            // When it has one, it looks again.
+            self.seen = None;
+            return;
+        }
         let Some((job, more)) = self.jobs.take(tenant) else { return };
         if more && self.invited.insert(tenant) {
             self.executor.invite(job.share);
@@ -190,12 +246,12 @@ impl Turns {
     }
 
     fn spawn(&mut self, job: Job) {
-        let (worker, jobs) = (self.worker.clone(), self.jobs.clone());
+        let worker = self.worker.clone();
         self.executor.spawn(
             job.share,
             Box::pin(async move {
                 let partition = job.partition.clone();
-                let emptied = AssertUnwindSafe(empty_lane(&worker, &jobs, job)).catch_unwind().await;
+                let emptied = AssertUnwindSafe(empty_lane(&worker, job)).catch_unwind().await;
                 emptied.unwrap_or_else(|_| {
                     host_failed(&partition);
                     None
@@ -216,16 +272,18 @@ fn host_failed(partition: &Partition) {
 }
 
 /// Carries the lane's records one after another, until there are none or the partition is gone. Gives the lane back
-/// for another worker where others wait for turns here: now, if one is idle, or when the lane has had its turns.
-async fn empty_lane(worker: &Worker, jobs: &Jobs, job: Job) -> Option<Job> {
-    let (partition, standing) = (job.partition.clone(), &worker.standing);
+/// where others wait for turns here, if another worker is idle or the lane has had its turns; and gets in line again
+/// where the next call would have to wait for others of its route or tenant.
+async fn empty_lane(worker: &Worker, job: Job) -> Option<Job> {
+    let (partition, standing, jobs) = (job.partition.clone(), &worker.standing, &worker.jobs);
     tokio::select! {
         biased;
         () = partition.fenced() => None,
         job = async {
             while let Some(held) = job.partition.next(&job.lane) {
                 carry(worker, &job, held).await;
-                if standing.is_contended.get() && (jobs.is_wanted() || standing.used.get() >= LANE_TURN) {
+                let moves_on = standing.is_contended.get() && (jobs.is_wanted() || standing.used.get() >= LANE_TURN);
+                if moves_on || (jobs.any_waits() && !job.has_room()) {
                     return Some(job);
                 }
                 give_way().await;
@@ -233,8 +291,4 @@ async fn empty_lane(worker: &Worker, jobs: &Jobs, job: Job) -> Option<Job> {
             None
         } => job,
     }
-}
-
-fn mebibytes(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX)
 }

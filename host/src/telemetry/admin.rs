@@ -11,6 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
+use crate::invoke::Network;
 use crate::pipeline::Overview;
 
 /// What the endpoint tells.
@@ -20,6 +21,8 @@ pub struct Told {
     pub overview: Arc<Overview>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// Which counts outgoing requests.
+    pub network: Network,
 }
 
 /// Opens the endpoint, so that an address in use is a fault before the first record.
@@ -81,7 +84,7 @@ async fn readyz(State(told): State<Told>) -> Response {
 }
 
 async fn metrics(State(told): State<Told>) -> Response {
-    match told.metrics.page(&told.overview) {
+    match told.metrics.page(&told.overview, &told.network.outcomes()) {
         Ok(page) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], page).into_response()

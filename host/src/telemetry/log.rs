@@ -4,6 +4,8 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::invoke::LOG_DIRECTIVE;
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
@@ -22,6 +24,7 @@ pub fn init(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
         anyhow::anyhow!("the log level `{level}` is none: {error}; try `info` or `warn,guest=info`")
     })?;
+    let filter = filter.add_directive(LOG_DIRECTIVE.parse()?);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::invoke::OutboundCount;
 use crate::pipeline::{Bound, Ended, Observer, Overview};
 use crate::settle::{End, TransactionEnd};
 
@@ -68,6 +69,12 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutboundLabels {
+    tenant: String,
+    outcome: &'static str,
+}
+
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
 /// The host's metrics: an [`Observer`] of the pipeline, and a page for Prometheus.
@@ -77,11 +84,13 @@ pub struct Metrics {
     call_seconds: Histograms,
     ends: Family<EndLabels, Counter>,
     record_seconds: Histograms,
+    reuse_given_up: Family<HandlerLabels, Counter>,
     assigned: Family<GroupLabels, Gauge>,
     stopped: Family<GroupLabels, Gauge>,
     held: Family<GroupLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
+    outbound: Family<OutboundLabels, Counter>,
     transactions: Family<TransactionLabels, Counter>,
     versions: Family<VersionLabels, Gauge>,
     refused: Family<RefusedLabels, Gauge>,
@@ -132,6 +141,12 @@ impl Default for Metrics {
             Unit::Seconds,
             record_seconds.clone(),
         );
+        let reuse_given_up = Family::default();
+        registry.register(
+            "reuse_given_up",
+            "Versions of a handler whose instances are not reused any more, since fresh ones answered what they could not",
+            reuse_given_up.clone(),
+        );
         let (rebalances, failed_commits) = (Family::default(), Family::default());
         registry.register("rebalances", "Rebalances since the start", rebalances.clone());
         registry.register("commits_failed", "Commits of offsets that the broker did not take", failed_commits.clone());
@@ -156,6 +171,12 @@ impl Default for Metrics {
             "1 while the deploy directory has vanished, or has lost so many handlers that nobody can mean it",
             directory_alert.clone(),
         );
+        let outbound = Family::default();
+        registry.register(
+            "outbound_requests",
+            "Outgoing requests of handlers, by the class of the status or why there was no response",
+            outbound.clone(),
+        );
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -167,6 +188,7 @@ impl Default for Metrics {
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
             rebalances,
             failed_commits,
+            outbound,
             transactions,
             versions,
             refused,
@@ -177,19 +199,21 @@ impl Default for Metrics {
             call_seconds,
             ends,
             record_seconds,
+            reuse_given_up,
             handlers: RwLock::default(),
         }
     }
 }
 
 impl Metrics {
-    /// The page, with what runs as it is now.
+    /// The page, with what runs and the counts of outgoing requests as they are now.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
-    pub fn page(&self, overview: &Overview) -> Result<String, fmt::Error> {
+    pub fn page(&self, overview: &Overview, outbound: &[OutboundCount]) -> Result<String, fmt::Error> {
         self.take_groups(overview);
         self.take_versions(overview);
+        self.take_outbound(outbound);
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &self.registry)?;
         Ok(page)
@@ -209,6 +233,13 @@ impl Metrics {
             self.held.get_or_create(&labels).set(number(now.held));
             self.rebalances.get_or_create(&labels).inner().store(now.rebalances, Ordering::Relaxed);
             self.failed_commits.get_or_create(&labels).inner().store(now.failed_commits, Ordering::Relaxed);
+        }
+    }
+
+    fn take_outbound(&self, outbound: &[OutboundCount]) {
+        for OutboundCount { tenant, outcome, requests } in outbound {
+            let labels = OutboundLabels { tenant: tenant.to_string(), outcome };
+            self.outbound.get_or_create(&labels).inner().store(*requests, Ordering::Relaxed);
         }
     }
 
@@ -278,6 +309,10 @@ impl Observer for Metrics {
             Ok(_) => self.calls(&known.labels, "5xx").inc(),
             Err(reason) => self.calls(&known.labels, reason).inc(),
         };
+    }
+
+    fn gave_up_reuse(&self, bound: &Bound) {
+        self.reuse_given_up.get_or_create(&self.handler(bound).labels).inc();
     }
 
     fn ended(&self, ended: &Ended<'_>) {

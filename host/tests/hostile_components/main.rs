@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::invoke::{
-    Artifact, CacheSettings, Callable, CompileIn, Compiler, Link, LogBudget, Settings, Trial, TrialError, Watchdog,
+    Artifact, CacheSettings, Callable, CompileIn, Compiler, Link, LogBudget, Outbound, Reuse, Settings, Trial,
+    TrialError, Watchdog,
 };
 use callgate_core::limits::CallLimits;
 use components::{End, Hostile};
@@ -40,7 +41,7 @@ impl Deploy {
     fn new(cache: &Path) -> Self {
         let cache = CacheSettings { folder: cache.join("code"), key: None };
         let program = env!("CARGO_BIN_EXE_callgate").into();
-        let settings = Settings { slots: 4, max_memory: 256 << 20 };
+        let settings = Settings { slots: 4, warm_memory: 0, idle_memory: 0, max_memory: 256 << 20 };
         Self {
             compiler: Compiler::new(&cache, CompileIn::Child(program)).expect("a cache"),
             trial: Trial::new(&settings, &Watchdog::start().expect("a thread")).expect("address space"),
@@ -72,6 +73,8 @@ fn callable(artifact: Artifact) -> Arc<Callable> {
         max_next_calls: 1,
         env: Vec::new(),
         log: Arc::new(LogBudget::new(64 << 10)),
+        outbound: Arc::new(Outbound::closed()),
+        reuse: Reuse::default(),
     })
 }
 

@@ -8,7 +8,7 @@ use callgate_core::breaker::BreakerPolicy;
 use callgate_core::order::Ordering;
 use callgate_core::retry::RetryPolicy;
 use callgate_core::route::{
-    Binding, ClientErrors, Operation, PathPart, TopicSelector, WithoutReplyTo, valid_topic_name,
+    Binding, ClientErrors, Instances, Operation, PathPart, TopicSelector, WithoutReplyTo, valid_topic_name,
 };
 use http::Method;
 
@@ -47,11 +47,15 @@ pub(crate) struct RouteManifest {
     pub(crate) deadline: Option<Located<Duration>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) circuit_breaker: Option<BreakerPolicy>,
+    pub(crate) instances: Instances,
 }
 
 /// The terms of a route that says nothing about them.
 pub(crate) const RETRY: RetryPolicy =
     RetryPolicy { attempts: 3, backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(30) };
+
+/// Records that one instance serves where a route says `"reuse"` and not how often.
+const REUSE: u32 = 128;
 
 /// Reads one route; `None` where it has no topic or no operation that could be understood.
 pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
@@ -62,8 +66,6 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
     if let Some(operation) = &operation {
         report_unused(section, &bindings, operation, tombstone.as_ref());
     }
-    // One value works so far; the others are refused by the table of what is not supported.
-    section.choice("instances", &[("fresh", ())]);
     let manifest = RouteManifest {
         query: bindings_in_order(section, "query").into_iter().map(|(name, binding, _)| (name, binding)).collect(),
         reply_to: reply_to(section),
@@ -83,6 +85,7 @@ pub(crate) fn read(section: &mut Section<'_>) -> Option<RouteManifest> {
         deadline: section.quantity("deadline", MS..=HOUR),
         retry: section.within("retry", retry),
         circuit_breaker: section.within_unless_false("circuit_breaker", circuit_breaker),
+        instances: instances(section),
         topics: topics?,
         operation: operation?,
         tombstone,
@@ -245,6 +248,23 @@ fn reply_to(section: &mut Section<'_>) -> Option<Located<Arc<str>>> {
         "use 1 to 249 letters, digits, `.`, `_` and `-`, not beginning with `__`",
     );
     None
+}
+
+fn instances(section: &mut Section<'_>) -> Instances {
+    let reuse = |records| Instances::Reuse { records };
+    if !section.is_table("instances") {
+        let words = [("fresh", Instances::Fresh), ("reuse", reuse(REUSE))];
+        return section.choice("instances", &words).map_or(Instances::Fresh, |found| found.value);
+    }
+    section.within("instances", |section| {
+        let (records, sound) = section.is_sound(|section| section.count("reuse", 1..=1_000_000));
+        if records.is_none() && sound {
+            let place = section.place().clone();
+            let message = format!("`{}` is missing", section.path("reuse"));
+            section.report(&place, Code::MissingKey, message, "write how many records one instance serves");
+        }
+        records.map_or(Instances::Fresh, |records| reuse(records.value as u32))
+    })
 }
 
 fn retry(section: &mut Section<'_>) -> RetryPolicy {

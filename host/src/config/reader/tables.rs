@@ -12,7 +12,12 @@ impl<'a> Section<'a> {
         let entry = self.entry(key);
         let table = entry.as_ref().and_then(|(place, value)| self.as_table(key, value.get_ref(), place));
         let place = entry.map_or_else(|| self.place.clone(), |(place, _)| place);
-        read_whole(self.child(key, key, table, place), read)
+        read_whole(self.child(key, table, place), read)
+    }
+
+    /// Whether a table stands under the key, which may take another kind of value as well.
+    pub(crate) fn is_table(&mut self, key: &'static str) -> bool {
+        self.entry(key).is_some_and(|(_, value)| value.get_ref().is_table())
     }
 
     /// The same, where `false` stands for having none: then it is `None`.
@@ -39,11 +44,11 @@ impl<'a> Section<'a> {
     ) -> Vec<(T, bool)> {
         let Some((place, value)) = self.entry(key) else { return Vec::new() };
         let Some(table) = self.as_table(key, value.get_ref(), &place) else { return Vec::new() };
-        let parent = self.child(key, key, None, place);
+        let parent = self.child(key, None, place);
         let sections = table.iter().filter_map(|(name, value)| {
             let name = Located { value: name.get_ref().to_string(), place: self.document.place(name.span()) };
             let table = parent.as_table(&name.value, value.get_ref(), &name.place)?;
-            let child = parent.child(&name.value, "*", Some(table), name.place.clone());
+            let child = parent.child(&name.value, Some(table), name.place.clone());
             let before = self.document.fault_count();
             let value = read_whole(child, |section| read(&name, section));
             Some((value, self.document.fault_count() == before))
@@ -65,9 +70,36 @@ impl<'a> Section<'a> {
         let sections = items.iter().filter_map(|item| {
             let place = self.document.place(item.span());
             let table = self.as_table(key, item.get_ref(), &place)?;
-            Some(read_whole(self.child(key, key, Some(table), place), &mut read))
+            Some(read_whole(self.child(key, Some(table), place), &mut read))
         });
         Some(Located { value: sections.collect(), place })
+    }
+
+    /// A list of texts and of tables that say more, each read by one of the two.
+    pub(crate) fn texts_and_tables<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        text: impl Fn(&Self, Located<Text>) -> Option<T>,
+        table: impl Fn(&mut Section<'a>) -> Option<T>,
+    ) -> Vec<Located<T>> {
+        let Some((place, value)) = self.entry(key) else { return Vec::new() };
+        let Some(items): Option<&'a DeArray<'a>> = value.get_ref().as_array() else {
+            self.wrong_type(key, value.get_ref(), &place, &format!("a list: [\"{example}\"]"));
+            return Vec::new();
+        };
+        let read = items.iter().filter_map(|item| {
+            let place = self.document.place(item.span());
+            let value = match item.get_ref() {
+                DeValue::Table(items) => read_whole(self.child(key, Some(items), place.clone()), &table)?,
+                other => {
+                    let value = self.as_text(key, other, &place, example)?;
+                    text(self, Located { value, place: place.clone() })?
+                }
+            };
+            Some(Located { value, place })
+        });
+        read.collect()
     }
 
     /// A table of texts under free names, in the file's order. Numbers and booleans count as the text that they are written as.
@@ -85,7 +117,7 @@ impl<'a> Section<'a> {
     ) -> Vec<(Located<String>, Located<T>)> {
         let Some((place, value)) = self.entry(key) else { return Vec::new() };
         let Some(table) = self.as_table(key, value.get_ref(), &place) else { return Vec::new() };
-        let parent = self.child(key, key, None, place);
+        let parent = self.child(key, None, place);
         let mut written: Vec<_> = table.iter().collect();
         written.sort_by_key(|(name, _)| name.span().start);
         let entries = written.into_iter().filter_map(|(name, value)| {

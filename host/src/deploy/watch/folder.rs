@@ -12,7 +12,7 @@ use super::clock::{Clock, Steady};
 use super::files::Files;
 use super::listing::list;
 use super::observed::Observed;
-use crate::config::{Code, Fault};
+use crate::config::{Code, Fault, is_name};
 
 /// What has settled waits so long at most for the rest of its folder: files that are changed together shall count
 /// together, and one that never settles shall not hold up its neighbours.
@@ -54,7 +54,6 @@ struct Candidate {
 }
 
 /// Which changes count now.
-#[derive(Default)]
 struct Due {
     changed: Vec<Candidate>,
     gone: Vec<String>,
@@ -102,15 +101,20 @@ impl Folder {
     }
 
     /// Looks at all files; returns whether any is not as it was, and what is wrong with the folder itself. One that
-    /// cannot be read keeps what it had.
+    /// cannot be read keeps what it had. If it can be no tenant's, such as `lost+found`, nobody misses anything.
     fn observe(&mut self, is_there: bool, clock: Clock) -> (bool, Vec<Fault>) {
         if !is_there {
             return (self.files.observe(&[], clock), Vec::new());
         }
         match list(self.files.root()) {
             Ok(listing) => (self.files.observe(&listing.entries, clock), listing.faults),
+            Err(_) if !self.name().is_some_and(is_name) => (false, Vec::new()),
             Err(error) => (false, vec![not_read(self.files.root(), &error)]),
         }
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.files.root().file_name()?.to_str()
     }
 
     /// Finds out what has changed and counts now.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 
 use super::super::outcome::sentence;
-use super::super::{DESCRIPTORS, engine};
+use super::super::{DESCRIPTORS, engine, exports};
 
 /// Exit status: the component is invalid; what is wrong stands on stderr.
 pub(super) const INVALID: u8 = 1;
@@ -123,7 +123,8 @@ fn compile() -> Result<(), (u8, String)> {
     let failed = |error: io::Error| (FAILED, error.to_string());
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes).map_err(failed)?;
-    let engine = engine::compiling().map_err(|error| (FAILED, sentence(&error)))?;
+    let interface = exports::check(&bytes).map_err(|refusal| (INVALID, refusal.to_string()))?;
+    let engine = engine::compiling(interface.wasi).map_err(|error| (FAILED, sentence(&error)))?;
     let code = engine.precompile_component(&bytes).map_err(|error| (INVALID, sentence(&error)))?;
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
     out.write_all(&code).map_err(failed)

@@ -71,14 +71,15 @@ fn nothing_is_compiled_after_a_stop() {
 #[test]
 fn what_is_no_handler_is_refused_with_what_it_is_instead() {
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-    // An empty instance, exported under a name of so many letters.
-    let exporting = |name: &str| {
-        let mut bytes = [COMPONENT, b"\x05\x03\x01\x01\0"].concat();
-        let length = name.len() as u8;
-        bytes.extend([0x0b, length + 6, 1, 0, length]);
-        bytes.extend(name.as_bytes());
-        bytes.extend([5, 0, 0]);
-        bytes
+    // An empty instance, exported under names of so many letters.
+    let exporting = |names: &[&str]| {
+        let mut exports = vec![names.len() as u8];
+        for name in names {
+            exports.extend([0, name.len() as u8]);
+            exports.extend(name.as_bytes());
+            exports.extend([5, 0, 0]);
+        }
+        [COMPONENT, b"\x05\x03\x01\x01\0", &[0x0b, exports.len() as u8], &exports].concat()
     };
     let compiler = compiler();
     for (bytes, expected) in [
@@ -87,8 +88,13 @@ fn what_is_no_handler_is_refused_with_what_it_is_instead() {
         (b"\0asm\x01\0\0\0".to_vec(), "a core module and not a component: build for the target wasm32-wasip2"),
         (b"\0asm\x0d\0\x01\0\x0b\x50".to_vec(), "this is no valid component"),
         (COMPONENT.to_vec(), "so it is no HTTP handler: it exports nothing"),
-        (exporting("wasi:cli/run@0.2.6"), "so it is no HTTP handler: it exports `wasi:cli/run@0.2.6`"),
-        (exporting("wasi:http/handler@0.3.0"), "WASI 0.3, which is not yet supported"),
+        (exporting(&["wasi:cli/run@0.2.6"]), "so it is no HTTP handler: it exports `wasi:cli/run@0.2.6`"),
+        (exporting(&["wasi:http/handler@0.3.0-rc-2026-01-06"]), "it exports `wasi:http/handler@0.3.0-rc-2026-01-06`"),
+        (exporting(&["wasi:http/incoming-handler@0.2."]), "it exports `wasi:http/incoming-handler@0.2.`"),
+        (
+            exporting(&["wasi:http/incoming-handler@0.2.12", "wasi:http/handler@0.3.0"]),
+            "exports both `wasi:http/incoming-handler@0.2.12` and `wasi:http/handler@0.3.0`, so it is not clear",
+        ),
     ] {
         let refusal = compiler.load(&bytes).expect_err("a refusal").to_string();
         assert!(refusal.contains(expected), "{refusal}");

@@ -47,8 +47,10 @@ fn logged(handler: &str, bytes_per_second: u64, request: http::Request<Bytes>, l
         handler: handler.into(),
         chain: MISCHIEF.chain.clone(),
         max_next_calls: 1,
+        reuse: Reuse::default(),
         env: Vec::new(),
         log: Arc::new(LogBudget::new(bytes_per_second)),
+        outbound: Arc::new(Outbound::closed()),
     });
     // Its outcome is another test's.
     let _ = on_a_worker(async { invoker().call(&callable, request, limits).await });

@@ -46,6 +46,7 @@ fn a_version_runs_until_another_one_is_loaded_and_if_that_is_refused_goes_on() {
     let mut rollout = Rollout::new();
     let load = find(&mut rollout, "orders", "main");
     rollout.loaded(&name("orders"), load, Some(Loaded("one", "main")));
+    assert_eq!(rollout.wanted(), [Loaded("one", "main")]);
     let load = find(&mut rollout, "orders", "main");
     assert_eq!(rollout.wanted(), [Loaded("one", "main")]);
     rollout.loaded(&name("orders"), load, None);

@@ -171,26 +171,26 @@ impl<U: Unit> Writer<U> {
 
     fn has_counted(&self, batch: &[Ready<U>], commits: &Commits) -> Option<bool> {
         let group = self.group.get()?;
-        let partitions: Vec<_> = commits.iter().map(|(at, _)| at.clone()).collect();
         let mut pause = FIRST_PAUSE;
-        loop {
-            let is_ours = batch.iter().any(|ready| !ready.outcome.unit.is_fenced());
-            if !is_ours || group.is_closed() || self.backlog.queue.is_closed() {
-                return None;
-            }
-            match group.committed(&partitions, PATIENCE) {
-                // All of its partitions or none.
+        while !group.is_closed() && !self.backlog.queue.is_closed() {
+            // All of its partitions have been committed or none, so any tells. But one that has gone may have been
+            // committed by somebody else since: it must still be ours when the answer is there.
+            let ours = batch.iter().find(|ready| !ready.outcome.unit.is_fenced())?;
+            let at = ours.outcome.unit.coordinate();
+            let (at, commit) =
+                commits.iter().find(|(found, _)| found.partition == at.partition && found.topic == at.topic)?;
+            match group.committed(std::slice::from_ref(at), PATIENCE) {
+                Ok(_) if ours.outcome.unit.is_fenced() => continue,
                 Ok(there) => {
-                    return Some(commits.iter().zip(there).any(|((_, commit), there)| {
-                        let committed = there.offset.zip(there.metadata.as_deref());
-                        transaction::has_counted(commit, committed)
-                    }));
+                    let committed = there.first().and_then(|there| there.offset.zip(there.metadata.as_deref()));
+                    return Some(transaction::has_counted(commit, committed));
                 }
                 Err(error) => tracing::debug!(target: "callgate::settle", error, "asking for committed offsets"),
             }
             thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        None
     }
 
     /// Makes the producer, however long that takes.

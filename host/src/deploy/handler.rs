@@ -50,6 +50,7 @@ fn handler(
             None
         })
     });
+    let middleware = manifest.as_ref().map(|manifest| find_middleware(manifest, source, root, &mut faults));
     let joined = manifest.as_ref().zip(tenant.as_ref().ok());
     let env = joined.map(|(manifest, tenant)| {
         let (env, unknown) = fill_env(&manifest.env, tenant);
@@ -61,16 +62,17 @@ fn handler(
         faults.extend(refused);
         Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes }
     });
-    let rollback = manifest.as_ref().and_then(|manifest| manifest.rollback);
-    let outcome = match (tenant, component, &claim, env) {
-        (Ok(tenant), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {
+    let outcome = match (tenant, manifest, component, &claim, env) {
+        (Ok(tenant), Some(manifest), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {
             tenant: tenant.clone(),
             name: name.as_str().into(),
             version: version.clone(),
             group: claim.group.clone(),
             component,
+            middleware: middleware.unwrap_or_default(),
+            max_next_calls: manifest.max_next_calls,
             env,
-            rollback,
+            rollback: manifest.rollback,
             routes: claim.routes.clone(),
         }),
         _ => {
@@ -107,4 +109,11 @@ fn find_component(manifest: &Manifest, source: &Source, root: &Path) -> Result<O
         ComponentName::Faulty => return Ok(None),
     };
     component::find(source, root, name, manifest.digest.as_ref(), place).map(Some)
+}
+
+/// The components around a handler's own, as far as they can be run; what is wrong with the others goes to `faults`.
+fn find_middleware(manifest: &Manifest, source: &Source, root: &Path, faults: &mut Vec<Fault>) -> Vec<ComponentFile> {
+    let named = manifest.middleware.iter();
+    let found = named.map(|named| component::find(source, root, &named.value, None, &named.place));
+    found.filter_map(|found| found.map_err(|refused| faults.extend(refused)).ok()).collect()
 }
