@@ -75,7 +75,7 @@ fn what_is_within_the_limits_is_served() {
             "/large-response?bytes=1048576",
             "/huge-headers?count=255&bytes=1",
             "/allocate?mib=8",
-            "/handles?count=300",
+            "/handles?count=200",
             "/spin?ms=50",
             "/sleep?ms=50",
         ] {

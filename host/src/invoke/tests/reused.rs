@@ -244,7 +244,7 @@ fn a_version_that_does_not_bear_reuse_is_found_out() {
     }
     for (path, sentence) in [
         ("/traps-when-used-again", "the first was answered, and number 2 was not: trapped: "),
-        ("/silent-when-used-again", "number 2 was not: returned without a response"),
+        ("/silent-when-used-again", "number 2 was not: the handler returned without a response"),
         ("/spins-when-used-again", "number 2 was not: computed for 50ms"),
         ("/leak?mib=6", "number 3 was not: wanted more than 16777216 bytes"),
     ] {
