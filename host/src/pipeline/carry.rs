@@ -93,6 +93,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             probation.first_call(outcome.as_ref().err().map(|failure| failure.reason));
         }
         unit.status = outcome.as_ref().ok().map(|(response, _)| response.status().as_u16());
+        tell_attempt(&unit, outcome.as_ref().err());
 
         match decide(outcome.as_ref().map(|(response, _)| response), &ask(&unit)) {
             Disposition::Retry { after } => {
@@ -115,6 +116,17 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             }
         }
     }
+}
+
+/// One line for each attempt, for who asks for it: which version it ran on, and as which span of the record's trace.
+fn tell_attempt(unit: &RecordUnit, failure: Option<&Failure>) {
+    let (at, handler) = (&unit.record.coordinate, &unit.bound.handler);
+    tracing::debug!(
+        target: "callgate::call", topic = %at.topic, partition = at.partition, offset = at.offset,
+        tenant = %handler.tenant.name, handler = %handler.name, version = %handler.version, attempt = unit.attempts,
+        span = unit.span.map(|span| format!("{:016x}", u64::from_be_bytes(span))), status = unit.status,
+        reason = failure.map(|failure| failure.reason.as_str()), "attempt"
+    );
 }
 
 /// What core needs to make the request.

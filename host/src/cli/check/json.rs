@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 
+use callgate_core::route::Instances;
 use serde_json::{Value, json};
 
 use super::Report;
 use super::imports::{Group, Imports};
+use super::text::ordering;
 use crate::config::{Fault, HandlerRoute};
-use crate::deploy::{Found, Handler};
+use crate::deploy::{ComponentFile, Found, Handler};
 
 pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for fault in report.common_faults() {
@@ -64,6 +66,9 @@ fn handler_object(handler: &Handler) -> Value {
         "version": *handler.version,
         "component": handler.component.path.to_string_lossy(),
         "digest": *handler.component.digest,
+        "middleware": handler.middleware.iter().map(component_object).collect::<Vec<_>>(),
+        "max_next_calls": handler.max_next_calls,
+        "rollback_traps": handler.rollback,
         "group": *handler.group,
         "routes": handler.routes.iter().map(route_object).collect::<Vec<_>>(),
         "limits": {
@@ -76,12 +81,21 @@ fn handler_object(handler: &Handler) -> Value {
     })
 }
 
+fn component_object(component: &ComponentFile) -> Value {
+    json!({ "component": component.path.to_string_lossy(), "digest": *component.digest })
+}
+
 fn route_object(HandlerRoute { topics, route, .. }: &HandlerRoute) -> Value {
     json!({
         "topics": topics.to_string(),
         "operation": route.operation.to_string(),
         "tombstone": route.tombstone.as_ref().map(ToString::to_string),
         "reply_to": route.reply_to.as_deref(),
+        "ordering": ordering(route.ordering),
+        "reuse": match route.instances {
+            Instances::Fresh => None,
+            Instances::Reuse { records } => Some(records),
+        },
         "deadline_ms": route.deadline.as_millis() as u64,
         "attempts": route.retry.attempts,
         "max_in_flight": route.max_in_flight,

@@ -2,6 +2,9 @@
 
 use std::io::{self, Write};
 
+use callgate_core::order::Ordering;
+use callgate_core::route::Instances;
+
 use super::Report;
 use super::imports::{Group, Imports};
 use super::online::Findings;
@@ -55,17 +58,22 @@ fn print_imports(imports: &Imports, out: &mut impl Write) -> io::Result<()> {
 
 fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  version {}", handler.version)?;
+    for middleware in &handler.middleware {
+        writeln!(out, "  middleware {} {}", middleware.path.display(), middleware.digest)?;
+    }
     writeln!(out, "  component {} {}", handler.component.path.display(), handler.component.digest)?;
     writeln!(out, "  group {}", handler.group)?;
     for HandlerRoute { topics, route, .. } in &handler.routes {
         writeln!(
             out,
-            "  route {} -> {}, deadline {}, {} attempts, {} in flight",
+            "  route {} -> {}, ordering {}, deadline {}, {} attempts, {} in flight, {}",
             topics,
             route.operation,
+            ordering(route.ordering),
             route.deadline.show(),
             route.retry.attempts,
             route.max_in_flight,
+            instances(route.instances),
         )?;
     }
     let settings = &handler.tenant.settings;
@@ -77,6 +85,22 @@ fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
         size(settings.request.max_body),
         size(settings.max_response_body),
     )
+}
+
+/// As it is written in a manifest.
+pub(super) fn ordering(ordering: Ordering) -> &'static str {
+    match ordering {
+        Ordering::Partition => "partition",
+        Ordering::Key => "key",
+        Ordering::Unordered => "unordered",
+    }
+}
+
+fn instances(instances: Instances) -> String {
+    match instances {
+        Instances::Fresh => "fresh instances".to_owned(),
+        Instances::Reuse { records } => format!("an instance serves {records} records"),
+    }
 }
 
 fn size(bytes: usize) -> String {
