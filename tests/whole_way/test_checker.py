@@ -101,15 +101,16 @@ def killed_while_one_waits(a_ledger, fault, patience):
 
 def handed_over(a_ledger, fault, patience):
     """A second host takes half of the partitions, in the middle of calls for which nobody waits so long."""
-    ledger = a_ledger(fault, ordering="unordered", deadline="20s")
+    ledger = a_ledger(fault, ordering="unordered", deadline="30s")
     with ledger.checker.watching():
         ledger.host.start()
-        ledger.send(8, kinds=[SLOW], ms=10_000)
-        until(lambda: held(ledger.host) == 8, patience)
+        ledger.send(8, kinds=[SLOW], ms=15_000)
+        assert until(lambda: gauge(ledger.host, "records_held") == 8, PATIENCE)
         ledger.checker.fault()
-        ledger.host.twin().start()
+        twin = ledger.host.twin().start()
+        assert until(lambda: gauge(twin, "partitions_assigned") > 0, PATIENCE)
         ledger.send(RECORDS // 4)
-        return ledger, quietness(ledger, patience + 20)
+        return ledger, quietness(ledger, patience + 40)
 
 
 def handed_over_exactly_once(a_ledger, fault, patience):
@@ -117,17 +118,18 @@ def handed_over_exactly_once(a_ledger, fault, patience):
     ledger = a_ledger(fault, delivery="exactly-once")
     with ledger.checker.watching():
         ledger.host.start()
-        ledger.send(RECORDS // 4)
-        until(lambda: held(ledger.host) > 0, patience)
+        ledger.send(RECORDS, kinds=[*KINDS, SLOW], ms=100)
         twin = ledger.host.twin()
         twin.environment = {**twin.environment, "CALLGATE_PLANTED_FAULT": "none"}
         twin.start()
+        assert until(lambda: gauge(twin, "partitions_assigned") > 0, PATIENCE)
+        ledger.send(RECORDS // 4)
         return ledger, quietness(ledger, patience + 40)
 
 
-def held(host):
+def gauge(host, name):
     lines = host.get("/metrics")[1].splitlines()
-    return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith("callgate_records_held{"))
+    return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith(f"callgate_{name}{{"))
 
 
 def unwritable_dead_letters(a_ledger, fault, patience):

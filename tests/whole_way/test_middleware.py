@@ -9,8 +9,8 @@ import pytest
 from host import GUESTS
 from mischief import answer, seen
 
-MILKS = ["milk", "milk-js"]
-COFFEES = ["coffee-rust", "coffee-js", "coffee-python"]
+MILKS = ["milk", "milk-js", "milk-p3"]
+COFFEES = ["coffee-rust", "coffee-js", "coffee-python", "coffee-rust-p3"]
 ONE_CALL = {"attempts": 1}
 
 FAILURES = [

@@ -71,10 +71,8 @@ def test_a_retry_holds_back_its_own_key_and_nothing_else(host):
     send(host, "other", record(host, "echo", 20, b"held"))
     host.kafka.log(host.replies).at_least(len(others) + 1)
     host.ask("work", key=b"free", headers=[("call", b"echo")])
-    replies = host.kafka.log(host.replies).all()
-    answered = {reply.header("correlation-id") for reply in replies}
-    assert {b"%d" % number for number in (*range(10, 15), 20)} <= answered, "the same key of another topic is another"
-    assert not {b"%d" % number for number in range(5)} & answered
+    assert {b"%d" % number for number in (*range(10, 15), 20)} <= answered(host), "in another topic it is another key"
+    assert not {b"%d" % number for number in range(5)} & answered(host)
     assert host.kafka.committed(host.group, host.topic("work"))[0] == 0
 
 
@@ -94,10 +92,26 @@ def test_no_more_are_called_at_once_than_route_and_tenant_allow(new_host, bound)
     host.start()
     send(host, "work", *(record(host, "sleep", number) for number in range(3)))
     one_more = "other" if bound == "tenant" else "work"
-    send(host, one_more, record(host, "echo", 3))
-    refused = host.send("work", headers=[("reply-to", b"a topic that may not be addressed")])
-    assert host.dead_letter(refused), "what needs no call goes on"
-    assert host.kafka.log(host.replies).all() == []
+    # Nothing is promised of their order, so some may be called before the last of the three is.
+    waits = next(number for number in range(10, 100) if not is_answered(host, one_more, number))
+    for _ in range(5):
+        needs_no_call(host)
+    assert b"%d" % waits not in answered(host)
+
+
+def is_answered(host, handler, number):
+    send(host, handler, record(host, "echo", number))
+    needs_no_call(host)
+    return b"%d" % number in answered(host)
+
+
+def needs_no_call(host):
+    """It goes on whatever is being called."""
+    assert host.dead_letter(host.send("work", headers=[("reply-to", b"a topic that may not be addressed")]))
+
+
+def answered(host):
+    return {reply.header("correlation-id") for reply in host.kafka.log(host.replies).all()}
 
 
 @pytest.mark.parametrize("ordering", ["key", "unordered"])

@@ -19,6 +19,9 @@ pub(super) struct CompileComponent {
     /// Bytes of compiled code.
     #[arg(long)]
     code: u64,
+    /// Use all cores.
+    #[arg(long)]
+    parallel: bool,
     /// The process that waits for it.
     #[arg(long)]
     parent: u32,
@@ -26,8 +29,8 @@ pub(super) struct CompileComponent {
 
 impl CompileComponent {
     pub(super) fn run(self) -> ExitCode {
-        let Self { memory, cpu, code, parent } = self;
-        compile_confined(&Confines { memory, cpu, code }, parent)
+        let Self { memory, cpu, code, parallel, parent } = self;
+        compile_confined(&Confines { memory, cpu, code, parallel }, parent)
     }
 }
 

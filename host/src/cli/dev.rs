@@ -68,12 +68,11 @@ impl Dev {
         let lines = Arc::new(Lines::default());
         let host = Host::start(host_settings(&operator), lines.clone())?;
         let overview = Arc::new(Overview::default());
-        lines.welcome(&broker.bootstrap_servers());
         let (wanted, topics) = unbounded_channel();
-        let listener = listener(wanted, broker.bootstrap_servers(), lines);
+        let listener = listener(wanted, broker.bootstrap_servers(), lines.clone());
         let reconciler = Reconciler::start(operator, compiler, Brokers::Embedded, host, overview.clone(), listener);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let status = runtime.block_on(serve(reconciler, &broker, topics, &overview, folder))?;
+        let status = runtime.block_on(serve(reconciler, &broker, topics, &overview, folder, &lines))?;
         runtime.shutdown_background();
         Ok(status)
     }
@@ -151,6 +150,7 @@ async fn serve(
     mut topics: UnboundedReceiver<Wanted>,
     overview: &Overview,
     mut folder: Folder,
+    lines: &Lines,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let mut look = tokio::time::interval(deploy::LOOK);
@@ -175,6 +175,7 @@ async fn serve(
                 eprintln!("error: there is no handler to run in {}", folder.source().display());
                 break ExitCode::from(WRONG_CONFIGURATION);
             }
+            lines.welcome(&broker.bootstrap_servers());
         }
         // A component that is gone goes on as it was: that is for the person to mend.
         let _ = folder.refresh();

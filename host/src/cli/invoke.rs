@@ -133,6 +133,7 @@ impl Invoke {
         let component = fs::read(&self.component).with_context(|| format!("{name} cannot be read"))?;
         let compiler = compiler(&CacheSettings { folder: cache_dir(), key: None })?;
         let artifact = compiler.load(&component).with_context(|| format!("{name} cannot be called"))?;
+        artifact.is_handler().with_context(|| format!("{name} cannot be called"))?;
         let callable = Arc::new(Callable {
             tenant: "invoke".into(),
             handler: handler_name(&self.component).into(),

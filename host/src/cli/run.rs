@@ -47,7 +47,7 @@ impl Run {
             }
         };
         let compiler = match compiler(&code_cache(&operator)) {
-            Ok(compiler) => Arc::new(compiler),
+            Ok(compiler) => Arc::new(compiler.on_one_core()),
             Err(error) => {
                 eprintln!("{}: [deploy] cache: {error}", self.config.display());
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::cache::Code;
-use super::exports::{Interface, Wasi};
+use super::exports::{Interface, NotAHandler, Wasi};
 
 /// A compiled component. Workers map it from disk when they first call it, so that its pages are shared by all. It costs
 /// one file descriptor: what was verified stays there for as long as this lives, whoever unlinks it.
@@ -30,9 +30,13 @@ impl Artifact {
         self.interface.wasi
     }
 
-    /// Whether it imports the handler that it wraps, so that it is of no use without one.
-    pub fn wraps(&self) -> bool {
-        self.interface.wraps
+    /// Whether it can be the last of its chain.
+    ///
+    /// # Errors
+    ///
+    /// Where it imports the handler that it wraps, so that it is of no use without one.
+    pub fn is_handler(&self) -> Result<(), NotAHandler> {
+        if self.interface.wraps { Err(NotAHandler::Middleware) } else { Ok(()) }
     }
 
     /// Its compiled code.

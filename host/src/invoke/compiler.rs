@@ -43,6 +43,7 @@ pub struct Compiler {
     p3: Engine,
     cache: Cache,
     place: CompileIn,
+    parallel: bool,
     /// What is in use, by key.
     held: Mutex<HashMap<String, Weak<Code>>>,
     turn: Mutex<()>,
@@ -84,17 +85,25 @@ impl Compiler {
     /// Where the folder cannot be made, or is open to others than the host's own user.
     pub fn new(cache: &CacheSettings, place: CompileIn) -> Result<Self, HostError> {
         let engine = |wasi| {
-            engine::compiling(wasi).map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))
+            engine::compiling(wasi, true)
+                .map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))
         };
         Ok(Self {
             p2: engine(Wasi::P2)?,
             p3: engine(Wasi::P3)?,
             cache: Cache::open(cache)?,
             place,
+            parallel: true,
             held: Mutex::default(),
             turn: Mutex::default(),
             stopped: AtomicBool::new(false),
         })
+    }
+
+    /// Child processes use one core: where others have records to work on. However low its priority, whoever computes on
+    /// all cores is felt on all of them, and uses up what a control group may.
+    pub fn on_one_core(self) -> Self {
+        Self { parallel: false, ..self }
     }
 
     /// Makes a component ready to be called.
@@ -171,7 +180,7 @@ impl Compiler {
                     .map_err(|error| HostError::new("compiled code cannot be written", error))?;
             }
             CompileIn::Child(program) => {
-                let confines = Confines::of(bytes.len());
+                let confines = Confines::of(bytes.len(), self.parallel);
                 let (code, scratch, wall) = (draft.file(), self.cache.folder(), confines.wall());
                 child::Order { program, bytes, code, scratch, wall }.compile(&confines, &self.stopped)?;
             }

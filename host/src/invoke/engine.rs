@@ -39,8 +39,10 @@ const STACKS_P3: u32 = 4;
 const BACKTRACE_FRAMES: usize = 20;
 
 /// An engine to compile with: it has no pool, and its code fits the engines of [`running`].
-pub(super) fn compiling(wasi: Wasi) -> wasmtime::Result<Engine> {
-    Engine::new(&profile(wasi))
+///
+/// `parallel`: it may use all cores. Its code is the same then.
+pub(super) fn compiling(wasi: Wasi, parallel: bool) -> wasmtime::Result<Engine> {
+    Engine::new(profile(wasi).parallel_compilation(parallel))
 }
 
 /// A worker's engine. One a worker: a shared one makes the workers contend for its locks.

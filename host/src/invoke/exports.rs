@@ -29,7 +29,7 @@ pub enum Wasi {
 pub struct Interface {
     /// Which of the two interfaces it exports.
     pub wasi: Wasi,
-    /// It also imports `wasi:http/handler@0.3.x`: the world `wasi:http/middleware`, for components that wrap another one.
+    /// It also imports `wasi:http/handler@0.3.x`: the world `wasi:http/middleware`, of components that wrap another one.
     pub wraps: bool,
 }
 
@@ -46,6 +46,8 @@ pub enum NotAHandler {
     Both(String, String),
     /// A component that exports something else: the names of its exports.
     Neither(Vec<String>),
+    /// A component that wraps another, and there is none.
+    Middleware,
 }
 
 impl std::error::Error for NotAHandler {}
@@ -137,6 +139,11 @@ impl fmt::Display for NotAHandler {
                  `wasm-tools component new`"
             ),
             Self::Malformed(reason) => write!(f, "this is no valid component: {reason}"),
+            Self::Middleware => write!(
+                f,
+                "the component imports `wasi:http/handler@0.3.x`, the handler that it wraps, and there is none behind it: \
+                 name it in `middleware` of the handler that it is for"
+            ),
             Self::Both(p2, p3) => write!(
                 f,
                 "the component exports both `{p2}` and `{p3}`, so it is not clear which one to call: export one of \

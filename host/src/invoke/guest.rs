@@ -28,6 +28,11 @@ const RESOURCES: usize = 256;
 /// Handles in the guest's tables, its own resources included.
 const HANDLES: usize = 10_000;
 
+/// The same in WASI 0.3, where a handle is also a task, a stream or a future, for each of which the host keeps up to so many
+/// bytes.
+const P3_HANDLES: usize = 2_000;
+const P3_HANDLE_BYTES: usize = 1 << 10;
+
 /// Bytes that one call from the guest to the host may carry.
 const HOST_CALL_BYTES: usize = 2 << 20;
 
@@ -96,11 +101,14 @@ impl Guest {
     }
 
     /// A store for it, with all its limits.
-    pub(super) fn into_store(self, engine: &Engine) -> Store<Self> {
+    pub(super) fn into_store(self, engine: &Engine, wasi: Wasi) -> Store<Self> {
         let mut store = Store::new(engine, self);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
-        store.set_max_component_handles(HANDLES);
+        store.set_max_component_handles(match wasi {
+            Wasi::P2 => HANDLES,
+            Wasi::P3 => P3_HANDLES,
+        });
         store.set_epoch_deadline(FIRST_TICK);
         store.epoch_deadline_callback(|store| Ok(store.data().meter.tick()?));
         store
@@ -130,9 +138,14 @@ impl Guest {
         self.memory.leave();
     }
 
-    /// The most bytes of the host's own memory that one can make it hold: header lists, and the body that it writes.
-    pub(super) fn most_host_memory(limits: &CallLimits) -> usize {
-        RESOURCES * field_size_limit(limits) + BODY_CHUNKS * BODY_CHUNK_BYTES + limits.max_response_body
+    /// The most bytes of the host's own memory that one can make it hold: header lists, the body that it writes, and in
+    /// WASI 0.3 what stands behind its handles.
+    pub(super) fn most_host_memory(limits: &CallLimits, wasi: Wasi) -> usize {
+        let of_version = match wasi {
+            Wasi::P2 => BODY_CHUNKS * BODY_CHUNK_BYTES,
+            Wasi::P3 => 2 * P3_BODY_CHUNK_BYTES + P3_HANDLES * P3_HANDLE_BYTES,
+        };
+        RESOURCES * field_size_limit(limits) + limits.max_response_body + of_version
     }
 
     /// The memory that it has, and whether it wanted more.

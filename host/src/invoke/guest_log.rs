@@ -72,7 +72,7 @@ impl LogBudget {
             Verdict::Drop => false,
             Verdict::DropAndReport(dropped) => {
                 tracing::warn!(
-                    target: "guest", tenant, handler, dropped,
+                    target: "guest", %tenant, %handler, dropped,
                     "{dropped} bytes of guest output dropped: the tenant's handlers write more than `max_log` allows"
                 );
                 false

@@ -168,7 +168,7 @@ impl Invoker {
                 Err(back) => part = *back,
             }
         }
-        let store = Guest::new(position, chain.limits, part).into_store(sandbox.engine());
+        let store = sandbox.store(Guest::new(position, chain.limits, part));
         Used { instance: Instance::new(store), calls: 0 }
     }
 
@@ -216,7 +216,7 @@ impl Invoker {
         let loaded = sandbox.load(artifact).map_err(|error| TrialError::of_load(&error))?;
         let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
         let meter = part.meter.clone();
-        let mut store = Guest::new(position, limits, part).into_store(engine);
+        let mut store = sandbox.store(Guest::new(position, limits, part));
         let ended = {
             let instance = pin!(component.instantiate(&mut store));
             tokio::task::unconstrained(Metered::new(instance, meter, &self.watch)).await

@@ -120,7 +120,8 @@ impl Callable {
     /// them, with the bodies that they pass on.
     pub fn most_memory(&self, limits: &CallLimits) -> u64 {
         let passed_on = limits.max_request_body * (self.chain.len() - 1);
-        (limits.max_memory + guest::Guest::most_host_memory(limits) * self.chain.len() + passed_on) as u64
+        let of_links = self.chain.iter().map(|link| guest::Guest::most_host_memory(limits, link.artifact.wasi()));
+        (limits.max_memory + of_links.sum::<usize>() + passed_on) as u64
     }
 }
 

@@ -45,13 +45,13 @@ pub(super) fn error(error: &wasmtime::Error, memory: &Memory, limits: &CallLimit
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return CallError::Overload(full.to_string());
     }
-    if let Some(Trap::NoAsyncResult) = error.downcast_ref() {
-        return Failure::new(Reason::NoResponse, "the handler returned without a response").into();
-    }
     let trap = Some(describe(error));
     // What a refused allocation leads to differs by language: an `unreachable`, an exception, an exit.
     if memory.refused() {
         return Failure { trap, ..out_of_memory(limits) }.into();
+    }
+    if let Some(Trap::NoAsyncResult) = error.downcast_ref() {
+        return Failure::new(Reason::NoResponse, "the handler returned without a response").into();
     }
     let (reason, message) = match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(0)) => {

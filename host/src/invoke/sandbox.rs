@@ -39,6 +39,11 @@ impl Sandbox {
         &self.engine
     }
 
+    /// A store for one guest.
+    pub(super) fn store(&self, guest: Guest) -> Store<Guest> {
+        guest.into_store(&self.engine, self.wasi)
+    }
+
     /// The component of an artifact for this version of WASI, loaded if it is not yet.
     ///
     /// # Errors

@@ -51,9 +51,13 @@ impl Trial {
     ///
     /// # Errors
     ///
-    /// Where one cannot be loaded or linked, its start function traps or takes too long, or all of them want more memory
-    /// than a call may have; with the position of that one in the chain.
+    /// Where the last one needs another behind it, one cannot be loaded or linked, its start function traps or takes too
+    /// long, or all of them want more memory than a call may have; with the position of that one in the chain.
     pub fn instantiate(&self, callable: &Arc<Callable>, limits: &CallLimits) -> Result<(), (usize, TrialError)> {
+        if let Some(last) = callable.chain.last() {
+            let position = callable.chain.len() - 1;
+            last.artifact.is_handler().map_err(|reason| (position, TrialError::Refused(reason.to_string())))?;
+        }
         let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), ..*limits };
         self.runtime.block_on(self.invoker.instantiate(callable, &limits))
     }

@@ -135,11 +135,6 @@ impl Assembler {
     ) -> Result<Arc<Handler>, NotLoaded> {
         let files: Vec<_> = found.middleware.iter().chain([&found.component]).collect();
         let chain = files.iter().map(|file| self.link(file)).collect::<Result<Vec<_>, _>>()?;
-        if chain.last().is_some_and(|own| own.artifact.wraps()) {
-            let reason =
-                "it is a middleware: it imports the handler that it wraps (`wasi:http/handler`), and there is none";
-            return Err(NotLoaded { fault: found.component.refused(reason), again: false });
-        }
         let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         let callable = Arc::new(Callable {
             tenant: tenant.name.clone(),

@@ -57,7 +57,7 @@ impl Deploy {
                 return (End::Refused, error.to_string());
             }
         };
-        match self.trial.instantiate(&callable(artifact), &LIMITS) {
+        match self.trial.instantiate(&callable(vec![("hostile.wasm", artifact)]), &LIMITS) {
             Ok(()) => (End::Harmless, String::new()),
             Err((_, TrialError::Refused(sentence))) => (End::Tried, sentence),
             Err((_, error @ TrialError::NotNow(_))) => panic!("not the host's: {error}"),
@@ -65,11 +65,12 @@ impl Deploy {
     }
 }
 
-fn callable(artifact: Artifact) -> Arc<Callable> {
+fn callable(components: Vec<(&str, Artifact)>) -> Arc<Callable> {
+    let link = |(name, artifact): (&str, Artifact)| Link { name: name.into(), artifact: Arc::new(artifact) };
     Arc::new(Callable {
         tenant: "acme".into(),
         handler: "hostile".into(),
-        chain: vec![Link { name: "hostile.wasm".into(), artifact: Arc::new(artifact) }],
+        chain: components.into_iter().map(link).collect(),
         max_next_calls: 1,
         env: Vec::new(),
         log: Arc::new(LogBudget::new(64 << 10)),
@@ -114,4 +115,20 @@ fn each_is_refused_or_contained_and_the_host_goes_on() {
         assert_eq!(deploy.end(&coffee()), (End::Harmless, String::new()), "after {}", hostile.name);
     }
     assert!(wrongs.is_empty(), "{}", wrongs.join("\n"));
+}
+
+#[test]
+fn in_a_chain_the_one_that_fails_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deploy = Deploy::new(folder.path());
+    let spins = components::all(&coffee()).into_iter().find(|hostile| hostile.name == "a start that spins");
+    let load = |bytes: &[u8]| deploy.compiler.load(bytes).expect("it compiles");
+    let chain = vec![
+        ("milk.wasm", load(&coffee())),
+        ("spins.wasm", load(&spins.expect("it is one of them").bytes)),
+        ("coffee.wasm", load(&coffee())),
+    ];
+    let (position, refusal) = deploy.trial.instantiate(&callable(chain), &LIMITS).expect_err("a refusal");
+    assert_eq!(position, 1);
+    assert!(refusal.to_string().starts_with("the component does not start: computed for"), "{refusal}");
 }

@@ -1,6 +1,7 @@
 //! What a person reads: the address, the routes, and a line for each record.
 
 use std::io::{IsTerminal, Write, stdout};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use callgate_core::dead_letter::dead_letter_topic;
@@ -12,18 +13,22 @@ use crate::settle::{End, TransactionEnd};
 /// Prints on stdout; in colour on a terminal.
 pub(super) struct Lines {
     colour: bool,
+    // What is said before the first line, which everybody waits for, may be printed.
+    early: Mutex<Option<Vec<String>>>,
 }
 
 impl Default for Lines {
     fn default() -> Self {
-        Self { colour: stdout().is_terminal() }
+        Self { colour: stdout().is_terminal(), early: Mutex::new(Some(Vec::new())) }
     }
 }
 
 impl Lines {
-    /// The first line: where the broker is.
+    /// The first line: where the broker is. To be said once handlers and topics are there: whoever reads it begins.
     pub(super) fn welcome(&self, bootstrap: &str) {
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.say(&format!("bootstrap {bootstrap}"));
+        early.iter().flatten().for_each(|line| self.say(line));
     }
 
     /// A version runs: which topic goes to it.
@@ -38,6 +43,9 @@ impl Lines {
 
     /// A line of its own.
     pub(super) fn say(&self, line: &str) {
+        if let Some(early) = &mut *self.early.lock().unwrap_or_else(PoisonError::into_inner) {
+            return early.push(line.to_owned());
+        }
         // A reader that has gone, such as `head`, is no failure.
         let _ = writeln!(stdout(), "{line}");
     }

@@ -173,7 +173,7 @@ impl Group {
             partitions.iter().filter_map(|at| Some(self.active.get(at)?.partition.clone())).collect();
         if !*committing {
             let working = going.iter().any(|partition| !partition.is_fenced() && partition.started() > 0);
-            if working && now < *until {
+            if working && now < *until && !planted::fault("commit-after-revoke") {
                 return false;
             }
             // The commit on its way was for other moments of the same partitions.
@@ -194,7 +194,7 @@ impl Group {
         }
         let waiting = matches!(self.rebalance, Some(Rebalance::Going { until, .. }) if now < until);
         // A transaction that holds what the partitions' records ended with is committed by now, or is being aborted.
-        let held = going.iter().any(|partition| partition.is_held());
+        let held = going.iter().any(|partition| partition.is_held()) && !planted::fault("commit-after-revoke");
         if (self.commits.is_on_its_way() || held) && waiting {
             return false;
         }

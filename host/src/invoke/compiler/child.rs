@@ -63,6 +63,7 @@ impl Order<'_> {
     fn start(&self, confines: &Confines, component: &File, said: &File) -> std::io::Result<Child> {
         Command::new(self.program)
             .arg("compile-component")
+            .args(confines.parallel.then_some("--parallel"))
             .args(["--memory", &confines.memory.to_string()])
             .args(["--cpu", &confines.cpu.to_string()])
             .args(["--code", &confines.code.to_string()])

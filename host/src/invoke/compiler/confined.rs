@@ -29,6 +29,8 @@ pub struct Confines {
     pub cpu: u64,
     /// Bytes of compiled code.
     pub code: u64,
+    /// Whether it may use all cores, or one.
+    pub parallel: bool,
 }
 
 impl Confines {
@@ -42,13 +44,15 @@ impl Confines {
     ///
     /// One GiB of the address space is the allocator's reserve, and every thread of the compiler (one a core) has some
     /// for itself.
-    pub fn of(bytes: usize) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    pub fn of(bytes: usize, parallel: bool) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if parallel { cores as u64 } else { 1 };
         let bytes = bytes as u64;
         Self {
             memory: (3 << 30) + 64 * (threads << 20) + 128 * bytes,
             cpu: 60 + 10 * bytes.div_ceil(1 << 20),
             code: (64 << 20) + 16 * bytes,
+            parallel,
         }
     }
 
@@ -65,7 +69,7 @@ pub fn compile_confined(confines: &Confines, parent: u32) -> ExitCode {
     // What the panic says, without where in whose source.
     panic::set_hook(Box::new(|panic| eprint!("{}", panic.payload_as_str().unwrap_or("it panicked"))));
     let compiled = confine(confines, parent).map_err(|error| (FAILED, format!("it cannot confine itself: {error}")));
-    match compiled.and_then(|()| compile()) {
+    match compiled.and_then(|()| compile(confines.parallel)) {
         Ok(()) => ExitCode::SUCCESS,
         Err((status, reason)) => {
             eprint!("{reason}");
@@ -119,12 +123,12 @@ fn limit(resource: Resource, wanted: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
-fn compile() -> Result<(), (u8, String)> {
+fn compile(parallel: bool) -> Result<(), (u8, String)> {
     let failed = |error: io::Error| (FAILED, error.to_string());
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes).map_err(failed)?;
     let interface = exports::check(&bytes).map_err(|refusal| (INVALID, refusal.to_string()))?;
-    let engine = engine::compiling(interface.wasi).map_err(|error| (FAILED, sentence(&error)))?;
+    let engine = engine::compiling(interface.wasi, parallel).map_err(|error| (FAILED, sentence(&error)))?;
     let code = engine.precompile_component(&bytes).map_err(|error| (INVALID, sentence(&error)))?;
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
     out.write_all(&code).map_err(failed)

@@ -43,12 +43,23 @@ const OUTBOUND_LIMITS: OutboundLimits = OutboundLimits {
 
 /// Mischief, as a handler of a tenant that may call these.
 fn caller(tenant: &str, origins: &[AllowedOrigin], limits: OutboundLimits, network: &Network) -> Arc<Callable> {
+    mischief_as_caller(&MISCHIEF, tenant, origins, limits, network)
+}
+
+/// The same, of either version of WASI.
+fn mischief_as_caller(
+    mischief: &Callable,
+    tenant: &str,
+    origins: &[AllowedOrigin],
+    limits: OutboundLimits,
+    network: &Network,
+) -> Arc<Callable> {
     let tenant: Arc<str> = tenant.into();
     Arc::new(Callable {
         outbound: Arc::new(Outbound::new(&tenant, origins, limits, network)),
         tenant,
         handler: "mischief".into(),
-        chain: MISCHIEF.chain.clone(),
+        chain: mischief.chain.clone(),
         max_next_calls: 1,
         env: Vec::new(),
         log: Arc::new(LogBudget::new(64 << 10)),

@@ -2,33 +2,32 @@
 
 use std::time::Instant;
 
-use callgate_core::failure::Reason;
+use callgate_core::failure::Reason::{self, *};
+use callgate_core::route::Instances;
 use serde_json::json;
 
+use super::memory::{Budget, Memory};
 use super::*;
 
-/// Limits that some mischief runs into soon.
-const SHORT: CallLimits = CallLimits { deadline: Duration::from_millis(100), ..LIMITS };
+/// For guests that have no end: each limit by itself, so that a busy machine does not decide which one is met first.
+const LITTLE_TIME: CallLimits = CallLimits { deadline: Duration::from_millis(300), ..LIMITS };
 const LITTLE_CPU: CallLimits = CallLimits { max_cpu: Duration::from_millis(50), ..LIMITS };
 
-use Reason::{Deadline, InvalidResponse, NoResponse, OutOfMemory, ResponseTooLarge, Trap};
-
-/// Path, limits, reason, and what the message says.
-const ENDINGS: &[(&str, CallLimits, Reason, &str)] = &[
+/// Everything that mischief does wrong, and what it is called.
+const ENDINGS: [(&str, CallLimits, Reason, &str); 28] = [
     ("/spin", LITTLE_CPU, Deadline, "computed for 50ms without an end: the tenant's `max_cpu`"),
-    ("/spin", SHORT, Deadline, "ran 100ms without an end: deadline of the route"),
-    ("/sleep", SHORT, Deadline, "ran 100ms without an end: deadline of the route"),
-    ("/wait", SHORT, Deadline, "ran 100ms without an end"),
-    ("/yield", SHORT, Deadline, "ran 100ms without an end"),
-    ("/yield", LITTLE_CPU, Deadline, "computed for 50ms"),
-    ("/timers?count=1000", SHORT, Deadline, "ran 100ms without an end"),
+    ("/spin", LITTLE_TIME, Deadline, "ran 300ms without an end: deadline of the route"),
+    ("/sleep", LITTLE_TIME, Deadline, "ran 300ms without an end: deadline of the route"),
+    ("/wait", LITTLE_TIME, Deadline, "ran 300ms without an end"),
+    ("/yield", LITTLE_TIME, Deadline, "ran 300ms without an end"),
+    ("/timers?count=1000", LITTLE_TIME, Deadline, "ran 300ms without an end"),
     ("/timers?count=20000", LIMITS, Trap, "trapped"),
-    ("/stalled-body", SHORT, Deadline, "ran 100ms without an end"),
-    ("/unfinished-body", SHORT, Deadline, "ran 100ms without an end"),
+    ("/stalled-body", LITTLE_TIME, Deadline, "ran 300ms without an end"),
+    ("/unfinished-body", LITTLE_TIME, Deadline, "ran 300ms without an end"),
     ("/endless-log", LITTLE_CPU, Deadline, "computed for 50ms"),
     ("/empty-writes", LITTLE_CPU, Deadline, "computed for 50ms"),
     ("/spin-after-response", LITTLE_CPU, Deadline, "computed for 50ms"),
-    ("/sleep-after-response", SHORT, Deadline, "ran 100ms without an end"),
+    ("/sleep-after-response", LITTLE_TIME, Deadline, "ran 300ms without an end"),
     ("/allocate", LIMITS, OutOfMemory, "wanted more than 16777216 bytes of memory: the tenant's `max_memory`"),
     ("/recurse", LIMITS, Trap, "the guest's stack overflowed"),
     ("/handles?count=10000", LIMITS, Trap, "trapped"),
@@ -53,7 +52,7 @@ fn each_mischief_ends_its_own_call_and_only_that() {
         for (path, limits, reason, message) in ENDINGS {
             let mischief = tokio::task::spawn_local({
                 let invoker = invoker.clone();
-                async move { failure_of(&MISCHIEF_P3, &invoker, path, limits).await }
+                async move { failure_of(&MISCHIEF_P3, &invoker, path, &limits).await }
             });
             let mut served = 0;
             while !mischief.is_finished() || served == 0 {
@@ -65,10 +64,17 @@ fn each_mischief_ends_its_own_call_and_only_that() {
                 tokio::task::yield_now().await;
             }
             let failure = mischief.await.expect("a task");
-            assert_eq!(failure.reason, *reason, "{path}: {failure}");
+            assert_eq!(failure.reason, reason, "{path}: {failure}");
             assert!(failure.message.contains(message), "{path}: {failure}");
         }
     });
+}
+
+#[test]
+fn a_task_that_ends_without_an_answer_gives_no_response() {
+    let (error, memory) = (wasmtime::Trap::NoAsyncResult.into(), Memory::new(Arc::new(Budget::new(1 << 20))));
+    let CallError::Failed(failure) = outcome::error(&error, &memory, &LIMITS) else { panic!("a failure") };
+    assert_eq!((failure.reason, &*failure.message), (NoResponse, "the handler returned without a response"));
 }
 
 #[test]
@@ -201,4 +207,86 @@ fn slots_are_those_of_both_versions_together() {
         assert_eq!(first.await.expect("a task").expect("a response").status(), 200);
         assert_eq!(invoker.call(&COFFEE, order(), &LIMITS).await.expect("a response").status(), 201);
     });
+}
+
+#[test]
+fn spinning_and_waiting_guests_of_both_versions_end_on_every_worker() {
+    let worker = || {
+        on_a_worker(async {
+            let invoker = invoker();
+            let mut calls = Vec::new();
+            for mischief in [&*MISCHIEF, &*MISCHIEF_P3] {
+                for path in ["/spin", "/sleep", "/spin-after-response"] {
+                    let invoker = invoker.clone();
+                    let call = async move { failure_of(mischief, &invoker, path, &LITTLE_TIME).await.reason };
+                    calls.push((path, tokio::task::spawn_local(call)));
+                }
+            }
+            for (path, call) in calls {
+                assert_eq!(call.await.expect("a task"), Deadline, "{path}");
+            }
+        });
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(worker);
+        }
+    });
+}
+
+#[test]
+fn an_instance_serves_again_when_all_is_done_that_it_began() {
+    const REUSE: Instances = Instances::Reuse { records: 4 };
+    on_a_worker(async {
+        let invoker = invoker();
+        let callable = callable("mischief", MISCHIEF_P3.chain[0].artifact.clone());
+        let call = async |path| invoker.call_in(&callable, get(path), &LIMITS, REUSE, &mut Attempts::default()).await;
+        let count = async || {
+            let response = call("/count").await.expect("a response");
+            serde_json::from_slice::<Value>(response.body()).expect("JSON")["count"].clone()
+        };
+        assert_eq!([count().await, count().await], [1, 2]);
+        // Each of them is a record, too.
+        assert_eq!(call("/sleep-after-response?ms=20").await.expect("a response").body(), "all is well");
+        assert_eq!(count().await, 3);
+        assert_eq!(count().await, 1, "after four records");
+        for path in ["/trap", "/trap-after-response", "/exit-0", "/wrong-content-length", "/error"] {
+            count().await;
+            let _ = call(path).await;
+            assert_eq!(count().await, 1, "after {path}");
+            invoker.evict_idle();
+        }
+    });
+}
+
+#[test]
+fn failing_calls_leave_nothing_behind() {
+    on_a_worker(async {
+        let invoker = invoker_with(2);
+        for round in 0..200 {
+            for path in ["/allocate", "/trap", "/exit-1", "/endless-body", "/handles?count=10000"] {
+                failure_of(&MISCHIEF_P3, &invoker, path, &LIMITS).await;
+            }
+            let response = invoker.call(&COFFEE_P3, order(), &LIMITS).await.expect("a response");
+            assert_eq!(response.status(), 201, "round {round}");
+        }
+    });
+}
+
+#[test]
+fn a_middleware_without_a_handler_is_refused() {
+    let refused = |callable: &Arc<Callable>| {
+        let trial = Trial::new(&settings(), &WATCHDOG).expect("a trial");
+        trial.instantiate(callable, &LIMITS).err().map(|(_, error)| error.to_string())
+    };
+    let milk = guest("milk-p3");
+    let alone = refused(&callable("milk", milk.clone())).expect("a refusal");
+    assert!(
+        alone.contains("imports `wasi:http/handler@0.3.x`, the handler that it wraps, and there is none"),
+        "{alone}"
+    );
+    let link = |artifact: &Arc<Artifact>| Link { name: "a.wasm".into(), artifact: artifact.clone() };
+    let handler = &COFFEE_P3.chain[0].artifact;
+    assert_eq!(refused(&chain("milk", vec![link(&milk), link(handler)], 1)), None);
+    assert!(refused(&chain("milk", vec![link(handler), link(&milk)], 1)).is_some());
 }

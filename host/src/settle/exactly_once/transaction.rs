@@ -120,29 +120,36 @@ fn commit<U: Unit>(
         return Err(Stop::Abort(None));
     }
     if planted::fault("commit-after-revoke") {
-        // Long enough for the partitions to go.
-        thread::sleep(Duration::from_secs(8));
+        // Until the partitions have gone to another host, which works on them: as long as the broker lets it be open.
+        let until = Instant::now() + Duration::from_secs(7);
+        while Instant::now() < until && ours(batch).is_ok() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        thread::sleep(Duration::from_secs(2));
     }
     // Asked before it is looked whether the partitions are still ours: so it is a generation in which they were.
     let membership = group.membership().ok_or_else(|| {
         let reason = "the host is not a member of the group now".to_owned();
         Stop::Abort(Some(TransactionError { kind: TransactionErrorKind::Abort, reason }))
     })?;
-    ours(batch)?;
+    if !planted::fault("commit-after-revoke") {
+        ours(batch)?;
+    }
     let commits = commits(batch);
     let offsets: Vec<_> =
         commits.iter().map(|(at, commit)| (at.clone(), commit.offset, commit.metadata.as_str())).collect();
     if !planted::fault("offsets-outside-of-transaction") {
         producer.send_offsets(&offsets, &membership).map_err(|error| Stop::Abort(Some(error)))?;
     }
-    ours(batch)?;
+    if !planted::fault("commit-after-revoke") {
+        ours(batch)?;
+    }
     producer.commit().map_err(|error| Stop::InDoubt(error, commits))
 }
 
 /// Whether all partitions are still ours.
 fn ours<U: Unit>(batch: &[Ready<U>]) -> Result<(), Stop> {
-    let gone = batch.iter().any(|ready| ready.outcome.unit.is_fenced());
-    if gone && !planted::fault("commit-after-revoke") {
+    if batch.iter().any(|ready| ready.outcome.unit.is_fenced()) {
         let reason = "a partition has gone to another host".to_owned();
         return Err(Stop::Abort(Some(TransactionError { kind: TransactionErrorKind::Abort, reason })));
     }

@@ -16,8 +16,8 @@ struct Chaos {
     random: fastrand::Rng,
     /// Each content has a length of its own, so that no two look alike.
     written: usize,
-    /// Digests of halves: nothing of them may ever count.
-    halves: BTreeSet<String>,
+    /// How halves would be told, as a manifest or a component: none of them may ever count.
+    halves: Vec<String>,
 }
 
 impl Chaos {
@@ -56,7 +56,7 @@ impl Chaos {
             0..=2 => self.write(&file, &content),
             3 => {
                 let half = &content[..content.len() - 1];
-                self.halves.insert(digest(half.as_bytes()).to_string());
+                self.halves.extend([format!(": {half} | "), digest(half.as_bytes()).to_string()]);
                 self.write(&file, half);
                 self.wait(999);
                 self.write(&file, &content);
@@ -146,12 +146,8 @@ fn what_counts_in_the_end_is_what_lies_there() {
     let first = given.unwrap_or_else(|| fastrand::u64(..));
     for seed in (0..SEQUENCES).map(|index| first.wrapping_add(index)) {
         println!("seed {seed}");
-        let mut chaos = Chaos {
-            house: House::fresh(&[]),
-            random: fastrand::Rng::with_seed(seed),
-            written: 0,
-            halves: BTreeSet::new(),
-        };
+        let mut chaos =
+            Chaos { house: House::fresh(&[]), random: fastrand::Rng::with_seed(seed), written: 0, halves: Vec::new() };
         chaos.run();
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-const CONFINES: Confines = Confines { memory: 512 << 20, cpu: 7, code: 3 << 20 };
+const CONFINES: Confines = Confines { memory: 512 << 20, cpu: 7, code: 3 << 20, parallel: false };
 const LONG: Duration = Duration::from_secs(600);
 
 /// What comes of a child that does this; and what it has written as code.

@@ -305,3 +305,24 @@ fn the_trace_goes_on_unless_the_guest_has_one() {
         assert!(!head.contains(PARENT) && !head.contains("tracestate") && !head.contains("c=3"), "{head}");
     });
 }
+
+#[test]
+fn a_guest_of_wasi_0_3_calls_out_by_the_same_rules() {
+    let (server, network) = (Server::start(), local_network());
+    let origins = [allowed(&format!("http://api.test:{}", server.port), true)];
+    let callable = mischief_as_caller(&MISCHIEF_P3, "p3", &origins, OUTBOUND_LIMITS, &network);
+    on_a_worker(async {
+        let invoker = invoker();
+        let get_of = async |url: &str| -> Value {
+            let response = invoker.call(&callable, get(&format!("/outbound?url={url}")), &LIMITS).await;
+            serde_json::from_slice(response.expect("a response").body()).expect("JSON")
+        };
+        let came = get_of(&format!("http://api.test:{}/echo", server.port)).await;
+        assert_eq!(came["status"], 200, "{came}");
+        assert!(body(&came).starts_with("GET /echo HTTP/1.1\r\n"), "{came}");
+        for url in ["http://other.test/", "http://127.0.0.1/", "http://next.callgate.internal/"] {
+            assert!(error(&get_of(url).await).contains("HttpRequestDenied"), "{url}");
+        }
+        assert_eq!(outcomes(&network, "p3"), [("2xx", 1), ("denied", 3)]);
+    });
+}
