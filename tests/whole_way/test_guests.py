@@ -1,4 +1,5 @@
-"""The café in every language, on Kafka: the scenarios that the guests themselves are tested with over plain HTTP."""
+"""The café in every language, on Kafka, with milk and without: the scenarios that the guests themselves are tested with
+over plain HTTP."""
 
 import base64
 import json
@@ -8,7 +9,10 @@ import pytest
 from host import REPOSITORY
 
 SCENARIOS = json.loads((REPOSITORY / "guest-examples" / "scenarios.json").read_text())
-LANGUAGES = sorted(folder.name.removeprefix("coffee-") for folder in (REPOSITORY / "guest-examples").glob("coffee-*"))
+EXAMPLES = REPOSITORY / "guest-examples"
+COFFEES = sorted(folder.name for folder in EXAMPLES.glob("coffee-*"))
+MILKS = sorted(folder.name for folder in EXAMPLES.glob("milk*"))
+CAFES = [(coffee, []) for coffee in COFFEES] + [("coffee-rust", [milk]) for milk in MILKS]
 
 
 def handler_of(request):
@@ -16,13 +20,13 @@ def handler_of(request):
     return re.sub("[^a-z0-9]+", "-", f"{request['method']} {request['path']}".lower()).strip("-")
 
 
-@pytest.fixture(scope="module", params=LANGUAGES)
+@pytest.fixture(scope="module", params=CAFES, ids=["-in-".join([coffee, *milk]) for coffee, milk in CAFES])
 def cafe(request, new_host):
-    host = new_host(tenant={"max_memory": "256MiB"})
+    (coffee, milk), host = request.param, new_host(tenant={"max_memory": "256MiB"})
     for order in {handler_of(scenario["request"]): scenario["request"] for scenario in SCENARIOS}.values():
-        host.handler(handler_of(order), f"{order['method']} {order['path']}", f"coffee-{request.param}",
-                     retry={"attempts": 1}, deadline="30s")
-    return host.start()
+        host.handler(handler_of(order), f"{order['method']} {order['path']}", coffee,
+                     middleware=milk, retry={"attempts": 1}, deadline="30s")
+    return host.start(), {"milk": "steamed"} if milk else {}
 
 
 def bytes_of(body):
@@ -40,9 +44,10 @@ def record_headers(headers):
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario["name"] for scenario in SCENARIOS])
 def test_scenario(cafe, scenario):
-    order, expected = scenario["request"], scenario["response"]
-    reply = cafe.ask(handler_of(order), bytes_of(order["body"]), headers=record_headers(order["headers"]))
+    (host, extra), order, expected = cafe, scenario["request"], scenario["response"]
+    reply = host.ask(handler_of(order), bytes_of(order["body"]), headers=record_headers(order["headers"]))
     assert reply.text("status-code") == str(expected["status"])
-    assert json.loads(reply.value) == expected["json"]
+    # What is no coffee gets no milk.
+    assert json.loads(reply.value) == {**expected["json"], **(extra if expected["status"] == 201 else {})}
     for name, value in expected["headers"]:
         assert reply.text(name) == value

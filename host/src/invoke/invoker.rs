@@ -95,7 +95,8 @@ impl Invoker {
         // For the whole chain at once: calls that each waited for a slot further in would wait for one another.
         let _slots = self.take_slots(callable.chain.len())?;
         let _ongoing = self.watch.begin_call();
-        for link in &callable.chain {
+        // What cannot be loaded is known before the outermost component has done anything.
+        for link in &callable.chain[1..] {
             self.sandbox(link.artifact.wasi())?.component(&link.artifact)?;
         }
         let meter = Arc::new(Meter::start(limits, self.waits.clone()));
