@@ -80,8 +80,8 @@ def test_failing_calls_leave_no_memory_behind(tenants):
 
 
 def test_calls_that_hold_memory_leave_some_to_a_neighbour(new_host):
-    a, b = both(new_host, neighbour={"max_memory": "64MiB"}, limits={"memory": "1GiB"})
-    a.handler("sleep", "POST /sleep", partitions=64, retry={"attempts": 1}, deadline="30s", max_in_flight=64)
+    a, b = both(new_host, neighbour={"max_memory": "64MiB", "max_deadline": "10m"}, limits={"memory": "1GiB"})
+    a.handler("sleep", "POST /sleep", partitions=64, retry={"attempts": 1}, deadline="10m", max_in_flight=64)
     b.handler("echo", "POST /echo")
     b.start()
     sent = a.kafka.send_all(a.topic("sleep"), [{"partition": number} for number in range(64)])
