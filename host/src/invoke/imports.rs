@@ -17,6 +17,8 @@ pub enum Provision {
     Log,
     /// Requests to the origins that the tenant may call, and of a middleware to the next component.
     Outbound,
+    /// The next component of the chain.
+    Next,
     /// It is there, and every use is denied: files, sockets, stdin, terminals.
     Denied,
     /// The host does not have it. A component that imports more than types of it is refused.
@@ -52,7 +54,7 @@ const INTERFACES: [(&str, Provision); 35] = [
     ("wasi:filesystem/preopens", Provision::Denied),
     ("wasi:filesystem/types", Provision::Denied),
     ("wasi:http/client", Provision::Outbound),
-    ("wasi:http/handler", Provision::Outbound),
+    ("wasi:http/handler", Provision::Next),
     ("wasi:http/outgoing-handler", Provision::Outbound),
     ("wasi:http/types", Provision::Given),
     ("wasi:io/error", Provision::Given),
@@ -124,6 +126,8 @@ mod tests {
             ("wasi:cli/environment@0.3.0", Provision::Environment),
             ("wasi:filesystem/preopens@0.2.12", Provision::Denied),
             ("wasi:http/outgoing-handler@0.2.0", Provision::Outbound),
+            ("wasi:http/client@0.3.2", Provision::Outbound),
+            ("wasi:http/handler@0.3.0", Provision::Next),
             ("wasi:http/types@0.1.0", Provision::Unknown),
             ("wasi:http/types@0.3.0-rc-2026-01-06", Provision::Unknown),
             ("wasi:keyvalue/store@0.2.0-draft", Provision::Unknown),

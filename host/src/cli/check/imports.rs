@@ -29,10 +29,11 @@ pub(super) struct Group {
 }
 
 /// What becomes of imports, in the order in which it is told. What is unknown and more than types has refused the handler.
-const TOLD: [(Provision, &str); 6] = [
+const TOLD: [(Provision, &str); 7] = [
     (Provision::Given, "given"),
     (Provision::Environment, "environment"),
     (Provision::Log, "log"),
+    (Provision::Next, "next"),
     (Provision::Outbound, "outbound"),
     (Provision::Denied, "denied"),
     (Provision::Unknown, "types only"),
@@ -45,10 +46,10 @@ const TOLD: [(Provision, &str); 6] = [
 pub(super) fn of(handler: &Handler) -> io::Result<Vec<Imports>> {
     let middleware = handler.middleware.iter().map(|component| (component, true));
     let chain = middleware.chain([(&handler.component, false)]);
-    chain.map(|(component, wraps)| of_component(handler, component, wraps)).collect()
+    chain.map(|(component, has_next)| of_component(handler, component, has_next)).collect()
 }
 
-fn of_component(handler: &Handler, component: &ComponentFile, wraps: bool) -> io::Result<Imports> {
+fn of_component(handler: &Handler, component: &ComponentFile, has_next: bool) -> io::Result<Imports> {
     let imports = invoke::imports(&component.read()?).map_err(|refused| io::Error::other(refused.to_string()))?;
     let groups = TOLD.into_iter().map(|(provision, word)| {
         let names = imports.iter().filter(|import| import.provision == provision);
@@ -59,19 +60,20 @@ fn of_component(handler: &Handler, component: &ComponentFile, wraps: bool) -> io
             }
             _ => Vec::new(),
         };
-        let remark = remark(provision, values.is_empty(), wraps);
+        let remark = remark(provision, values.is_empty(), has_next);
         Group { word, names: names.map(|import| import.name.clone()).collect(), values, remark }
     });
     let groups = groups.filter(|group| !group.names.is_empty()).collect();
     Ok(Imports { component: component.name().clone(), groups })
 }
 
-fn remark(provision: Provision, is_empty: bool, wraps: bool) -> Option<&'static str> {
+fn remark(provision: Provision, is_empty: bool, has_next: bool) -> Option<&'static str> {
     match provision {
-        Provision::Outbound if wraps && is_empty => {
-            Some("the component that it wraps, and nobody else: the tenant's `outbound` is empty")
+        Provision::Next => Some("the component behind it"),
+        Provision::Outbound if is_empty && has_next => {
+            Some("the component behind it, and nobody else: the tenant's `outbound` is empty")
         }
-        Provision::Outbound if wraps => Some("and the component that it wraps"),
+        Provision::Outbound if has_next => Some("and the component behind it"),
         Provision::Outbound if is_empty => Some("denied, since the tenant's `outbound` is empty"),
         Provision::Environment if is_empty => Some("empty, since the manifest has no `[env]`"),
         Provision::Denied => Some("linked, and every use is refused"),
