@@ -21,6 +21,8 @@ class Committed:
     """Counts the partition's commits."""
     ended: frozenset = field(default=frozenset(), repr=False)
     """Offsets above it that are said to have ended. Some of them may never have been records: gaps."""
+    topic_id: bytes = b""
+    """The id of the topic for which it was made."""
 
     def covers(self, offset):
         """Whether a record there is said to have ended."""
@@ -37,7 +39,7 @@ class Committed:
         form, sequence, base, payload = body[0], int.from_bytes(body[17:25]), int.from_bytes(body[25:33]), body[33:]
         if base != offset:
             raise ValueError(f"the metadata beside offset {offset} was made for offset {base}")
-        return cls(offset, sequence, frozenset(FORMS[form](payload, base)))
+        return cls(offset, sequence, frozenset(FORMS[form](payload, base)), body[1:17])
 
 
 def sound(text):

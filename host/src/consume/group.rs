@@ -4,6 +4,7 @@
 //! are known, partitions that go are given up when their work is done and committed, or fenced after some
 //! seconds. Meanwhile the others go on.
 
+mod handle;
 mod rebalance;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,6 +19,8 @@ use super::partition::Bounds;
 use super::status::GroupStatus;
 use super::watch::{Change, TopicWatch};
 
+use self::handle::Command;
+pub use self::handle::{GroupHandle, GroupSettings, Intent};
 use self::rebalance::{Pending, Rebalance};
 use crate::broker::{ClientSettings, Closing, GroupConsumer, GroupEvent, TopicPartition, Wake};
 
@@ -25,80 +28,6 @@ use crate::broker::{ClientSettings, Closing, GroupConsumer, GroupEvent, TopicPar
 const FEEDING: Duration = Duration::from_millis(1);
 /// How long a thread may sleep with nothing to do: it must poll to stay in its group.
 const IDLE: Duration = Duration::from_millis(100);
-
-/// What a group is made from.
-#[derive(Clone, Debug)]
-pub struct GroupSettings {
-    /// How to reach the brokers.
-    pub client: ClientSettings,
-    /// The consumer group.
-    pub group_id: String,
-    /// For static membership.
-    pub instance_id: Option<String>,
-    /// Where a group begins that has never committed.
-    pub first_start: FirstStart,
-    /// Offsets are committed in transactions, by whoever ends the records; here only where there was none.
-    pub transactional: bool,
-    /// What it consumes at first.
-    pub intent: Intent,
-}
-
-/// What a group consumes, which may change while it runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intent {
-    /// The topics that are known by name.
-    pub topics: Vec<Arc<str>>,
-    /// Whether others are wanted too, so that the broker must be asked which there are.
-    pub has_patterns: bool,
-    /// For all assigned partitions together; divided evenly.
-    pub bounds: Bounds,
-}
-
-/// What a running group can be told.
-enum Command {
-    /// Its routes have changed, and with them perhaps what it consumes.
-    Follow(Intent),
-    /// Partitions that were stopped for good are taken up again, from what the group has committed.
-    Resume,
-    /// It is to drain and leave.
-    Stop,
-}
-
-/// A group that a [`Poller`](super::Poller) has: what can be told to it, and how it is.
-pub struct GroupHandle {
-    status: Arc<GroupStatus>,
-    commands: mpsc::Sender<Command>,
-    wake: Arc<Wake>,
-}
-
-impl GroupHandle {
-    fn tell(&self, command: Command) {
-        // A group that has been left wants to know nothing.
-        let _ = self.commands.send(command);
-        self.wake.wake();
-    }
-
-    /// Its routes have changed: from now on it consumes this. A topic that stays is not touched; one that comes or
-    /// goes costs one cooperative rebalance, in which the partitions of the others go on.
-    pub fn follow(&self, intent: Intent) {
-        self.tell(Command::Follow(intent));
-    }
-
-    /// Takes partitions up again that were stopped for good: the operator says that what was wrong is mended.
-    pub fn resume(&self) {
-        self.tell(Command::Resume);
-    }
-
-    /// Drains it: nothing more is taken in, what is being worked on ends, offsets are committed, the group is left.
-    pub fn stop(&self) {
-        self.tell(Command::Stop);
-    }
-
-    /// How it is.
-    pub fn status(&self) -> &Arc<GroupStatus> {
-        &self.status
-    }
-}
 
 /// See the module.
 pub struct Group {
