@@ -12,6 +12,8 @@ SWAPS := 30
 HANDLERS := 1000
 TENANTS := 100
 ONLY :=
+# Most of the time is spent waiting for what a broker or a host takes its time for.
+WORKERS := 3
 
 stage = @printf '\n\033[1m==> %s\033[0m\n' $(1)
 
@@ -55,7 +57,7 @@ with-faults: ## the host with faults planted in it, which the checker must find
 	cargo build --locked --package callgate --features planted-faults --bin callgate-with-faults
 
 whole-way: build with-faults guests $(VENV) ## records in, replies and dead letters out; ONLY='-k retry' for some of it
-	$(PYTHON) -m pytest -c tests/pytest.ini tests/whole_way $(ONLY)
+	$(PYTHON) -m pytest -c tests/pytest.ini tests/whole_way --numprocesses $(WORKERS) --dist loadfile $(ONLY)
 
 kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and a count of what came of them
 	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS) --delivery $(DELIVERY)

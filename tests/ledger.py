@@ -176,8 +176,13 @@ class Ledger:
         return [number for number in self.checker.uncovered() if number not in self._missing]
 
     def kill(self, after):
-        """kill -9 once so many replies are there, and one more than now: so that it meets a host at work."""
-        self.await_replies(max(after, self.host.kafka.size(self.host.replies) + 1))
+        """kill -9 once so many replies are there, and one more than now, unless all are there: so that it meets a host at
+        work.
+        """
+        size, replies = self.host.kafka.size, self.host.replies
+        self.await_replies(after)
+        before = size(replies)
+        self.host.until(lambda: size(replies) > before or self.read() == len(self.sent), "does not go on", pause=0.002)
         self.host.kill()
         self.checker.fault()
 

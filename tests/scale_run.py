@@ -18,10 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import build
-from host import GUESTS, Host
+from host import GUESTS, Host, other_bytes
 from kafka.broker import BrokerError
 from kill_run import a_broker
-from swap_run import other_bytes
 
 PATIENCE = 3600
 AT_ONCE = 100

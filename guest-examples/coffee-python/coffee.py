@@ -18,11 +18,17 @@ class IncomingHandler(plain_http.Handler):
         coffee = {
             "drink": order["drink"],
             "size": order.get("size", "medium"),
-            "extras": [value.decode(errors="replace") for name, value in request.headers if name == "extra"],
+            "extras": values(request, "extra"),
             "ordered_at": request.path,
             "order_bytes": len(request.body),
         }
         return Response(201, [("content-type", "application/json")], json.dumps(coffee).encode())
+
+
+def values(request: Request, wanted: str) -> list[str]:
+    """A header that comes twice may come as one, with commas: HTTP lets whoever stands in between join them."""
+    lines = [value.decode(errors="replace") for name, value in request.headers if name == wanted]
+    return [value for line in lines for value in line.split(", ")]
 
 
 def parse(body: bytes) -> object:

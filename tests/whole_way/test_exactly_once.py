@@ -10,7 +10,7 @@ from confluent_kafka.admin import ResourceType
 from kafka.access import USER, acl, allow, forbidden, login
 from kafka.broker import USERS
 from kafka.client import Client
-from ledger import ROUTE, Ledger
+from ledger import KINDS, ROUTE, Kind, Ledger
 from mischief import answer
 
 EXACTLY_ONCE = {"delivery": "exactly-once",
@@ -100,7 +100,8 @@ def test_kill_in_another_ordering(a_ledger, ordering):
     """What had ended above the committed offset stands in the same transaction, and is not done again."""
     ledger, records = a_ledger(stable(), ordering=ordering, max_in_flight=64), 3000
     ledger.host.start()
-    ledger.send(records)
+    # Slow ones among them, or all would have ended before the first kill.
+    ledger.send(records, kinds=[*KINDS, Kind("slow", 40, "sleep", None, asks=True, replies=True, dies=False)], ms=50)
     for moment in (records // 4, records // 2):
         ledger.kill(after=moment)
         ledger.host.start(ready=False)

@@ -53,7 +53,7 @@ async fn brew(request: Request<IncomingRequestBody>) -> Result<Response<String>,
     let coffee = Coffee {
         drink: order.drink,
         size: order.size,
-        extras: head.headers.get_all("extra").iter().map(text).collect(),
+        extras: values(head.headers.get_all("extra")),
         ordered_at: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         order_bytes: body.len(),
     };
@@ -75,6 +75,8 @@ fn medium() -> String {
     "medium".to_owned()
 }
 
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+// A header that comes twice may come as one, with commas: HTTP lets whoever stands in between join them.
+fn values<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<String> {
+    let lines = lines.into_iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    lines.flat_map(|line| line.split(", ").map(str::to_owned).collect::<Vec<_>>()).collect()
 }

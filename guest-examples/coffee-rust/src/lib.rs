@@ -38,7 +38,7 @@ fn brew(request: Request) -> Response {
         &Coffee {
             drink: order.drink,
             size: order.size,
-            extras: request.header("extra").into_iter().map(text).collect(),
+            extras: values(request.header("extra")),
             ordered_at: request.path(),
             order_bytes: request.body.len(),
         },
@@ -55,6 +55,8 @@ fn medium() -> String {
     "medium".to_owned()
 }
 
-fn text(value: Vec<u8>) -> String {
-    String::from_utf8_lossy(&value).into_owned()
+// A header that comes twice may come as one, with commas: HTTP lets whoever stands in between join them.
+fn values(lines: Vec<Vec<u8>>) -> Vec<String> {
+    let lines = lines.iter().map(|line| String::from_utf8_lossy(line));
+    lines.flat_map(|line| line.split(", ").map(str::to_owned).collect::<Vec<_>>()).collect()
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::Intake;
 use super::active::{Active, stop_recreated};
 use super::commits::Commits;
-use super::opening::{FirstStart, FirstStarts};
+use super::opening::FirstStarts;
 use super::partition::Bounds;
 use super::status::GroupStatus;
 use super::watch::{Change, TopicWatch};
@@ -22,7 +22,7 @@ use super::watch::{Change, TopicWatch};
 use self::handle::Command;
 pub use self::handle::{GroupHandle, GroupSettings, Intent};
 use self::rebalance::{Pending, Rebalance};
-use crate::broker::{ClientSettings, Closing, GroupConsumer, GroupEvent, TopicPartition, Wake};
+use crate::broker::{Closing, GroupConsumer, GroupEvent, TopicPartition, Wake};
 
 /// How long a group feeds its partitions before the other groups of the thread have their turn.
 const FEEDING: Duration = Duration::from_millis(1);
