@@ -163,6 +163,7 @@ PLANTED = {
     "skip-first": (killed_while_one_waits, "I1"),
     "no-fence": (handed_over, "I1"),
     "offsets-outside-of-transaction": (quiet_exactly_once, "I4"),
+    "commit-after-revoke": (handed_over_exactly_once, "I2"),
     "ignore-failed-dead-letter": (unwritable_dead_letters, "I1"),
     "never-resume": (unwritable_dead_letters, "I4"),
 }
