@@ -142,9 +142,13 @@ class Bench:
         self.fill(host.orders, PARTITIONS, CAPACITY_RECORDS, self.value, host.replies)
         host.start(ready=False)
         try:
-            return rate(host.process, lambda: self.kafka.size(host.replies), CAPACITY_RECORDS)
+            backlog = rate(host.process, lambda: self.kafka.size(host.replies), CAPACITY_RECORDS)
+            return self.load(host, backlog).carried()
         finally:
             host.discard()
+
+    def load(self, host, rate):
+        return Load(self.kafka.bootstrap, host.orders, PARTITIONS, host.replies, PARTITIONS, self.value, rate)
 
     def beside(self, name):
         """B alone and beside A, in turn; the median of each."""
@@ -205,8 +209,7 @@ class Bench:
             self.fill(topic, count, min(records * count, FLOOD) if not headers else records, b"", None, headers)
             self.configure(host, **{neighbour.tenant: A_LIMITS})
         host.start()
-        load = Load(self.kafka.bootstrap, host.orders, PARTITIONS, host.replies, PARTITIONS, self.value,
-                    self.capacity * OFFERED)
+        load = self.load(host, self.capacity * OFFERED)
         try:
             seen = load.run(WARM_UP, self.options.seconds)
             memory = resident_mebibytes(host.process.pid)

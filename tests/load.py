@@ -6,12 +6,19 @@ wait is left out. Sender and reader are processes of their own; their clock is t
 
 import multiprocessing
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 PATIENCE = 60
 """Seconds after the last request in which its reply is awaited."""
+
+PILED_UP = 100
+"""Milliseconds that one request of a hundred waits at least, where more come than are carried."""
+DOWN = 0.9
+
+LINGER = 2
+"""Milliseconds. Without it the broker has a request for each record, and the sender's half of the machine is all of it."""
 
 PAUSE = 0.0005
 LEAD = 1.0
@@ -41,6 +48,10 @@ class Load:
     value: bytes
     rate: float
 
+    def due(self, number):
+        """Nanoseconds from the first request to that one."""
+        return int(number * NANOSECONDS / self.rate)
+
     def run(self, warm_up, seconds) -> Observed:
         """Sends for both times; the second one counts."""
         context = multiprocessing.get_context("spawn")
@@ -56,9 +67,16 @@ class Load:
         reader.join(PATIENCE)
         return observed
 
+    def carried(self, warm_up=2, seconds=5):
+        """The highest rate, from this one down, at which nothing piles up, with sender and reader on the same machine."""
+        load = self
+        while load.run(warm_up, seconds).quantile(0.99) > PILED_UP:
+            load = replace(load, rate=load.rate * DOWN)
+        return load.rate
+
 
 def send(load, begin, seconds):
-    producer = Producer({"bootstrap.servers": load.bootstrap, "linger.ms": 0, "log_level": 0})
+    producer = Producer({"bootstrap.servers": load.bootstrap, "linger.ms": LINGER, "log_level": 0})
     producer.list_topics(load.topic, timeout=PATIENCE)
     start = time.monotonic_ns() + int(LEAD * NANOSECONDS)
     begin.value = start
@@ -66,7 +84,7 @@ def send(load, begin, seconds):
     while sent < total:
         due = min(int((time.monotonic_ns() - start) * load.rate / NANOSECONDS), total)
         for number in range(sent, due):
-            moment = start + int(number * NANOSECONDS / load.rate)
+            moment = start + load.due(number)
             producer.produce(load.topic, load.value, f"table-{number % 1000}".encode(), number % load.partitions,
                              headers=[("reply-to", load.replies.encode()), ("correlation-id", str(moment).encode())])
         sent = max(sent, due)
@@ -82,7 +100,10 @@ def read(load, ready, begin, warm_up, seconds, results):
             for partition in range(load.reply_partitions)]
     consumer.assign([TopicPartition(load.replies, partition, end) for partition, end in enumerate(ends)])
     ready.set()
-    late, answered, offered = [], 0, int(load.rate * seconds)
+    until = warm_up + seconds
+    offered = sum(warm_up * NANOSECONDS <= load.due(number) < until * NANOSECONDS
+                  for number in range(int(load.rate * until)))
+    late, answered = [], 0
     while True:
         first = consumer.poll(0.1)
         now = time.monotonic_ns()

@@ -45,6 +45,8 @@ LATER = 1.5
 
 @dataclass
 class Phase:
+    asked: bool
+    """Whether there were to be swaps. The last one of a phase may count in the next."""
     swaps: int
     offered: int
     answered: int
@@ -86,28 +88,29 @@ class SwapRun:
         self.orders = self.host.handler("coffee", "POST /tables/{table}/orders", component, PARTITIONS,
                                         path={"table": "key"})
         self.deployed = folder / "handlers" / self.host.tenant / f"{component}.wasm"
-        self.sent = CAPACITY_RECORDS
-        self.capacity = self.measure_capacity()
+        self.host.start(ready=False)
+        self.capacity = self.load(self.measure_backlog()).carried()
 
-    def measure_capacity(self):
+    def measure_backlog(self):
+        """Replies a second with records enough that lie ready, and nobody who sends or reads: more than can be carried."""
         for first in range(0, CAPACITY_RECORDS, AT_ONCE):
             self.kafka.send_all(self.orders, [{
                 "value": self.value, "key": f"table-{number % 1000}".encode(), "partition": number % PARTITIONS,
                 "headers": [("reply-to", self.host.replies.encode()), ("correlation-id", b"0")],
             } for number in range(first, first + AT_ONCE)])
-        self.host.start(ready=False)
         return rate(self.host.process, lambda: self.kafka.size(self.host.replies), CAPACITY_RECORDS)
 
+    def load(self, rate):
+        return Load(self.kafka.bootstrap, self.orders, PARTITIONS, self.host.replies, PARTITIONS, self.value, rate)
+
     def phase(self, seconds, swaps_a_minute):
-        load = Load(self.kafka.bootstrap, self.orders, PARTITIONS, self.host.replies, PARTITIONS, self.value,
-                    self.capacity * OFFERED)
+        load = self.load(self.capacity * OFFERED)
         before, over = self.deployments(), threading.Event()
         if swaps_a_minute:
             threading.Thread(target=self.swap, args=(60 / swaps_a_minute, over), daemon=True).start()
         seen = load.run(WARM_UP, seconds)
         over.set()
-        self.sent += int(load.rate * (WARM_UP + seconds))
-        return Phase(self.deployments() - before, seen.offered, len(seen.late), seen.quantile(0.5), seen.quantile(0.99))
+        return Phase(bool(swaps_a_minute), self.deployments() - before, seen.offered, len(seen.late), seen.quantile(0.5), seen.quantile(0.99))
 
     def swap(self, every, over):
         while not over.wait(every):
@@ -121,6 +124,7 @@ class SwapRun:
 
     def failures(self):
         """What every record came to, other than one reply of a success; and how many are without any."""
+        self.sent = self.kafka.size(self.orders)
         self.host.until(lambda: self.kafka.size(self.host.replies) >= self.sent, "has not answered all", pause=1)
         statuses, read = Counter(), 0
         consumer = self.kafka.consumer()
@@ -142,7 +146,7 @@ class SwapRun:
 
 
 def report(phases, run, failed):
-    calm, swapped = ([phase for phase in phases if bool(phase.swaps) == with_swaps] for with_swaps in (False, True))
+    calm, swapped = ([phase for phase in phases if phase.asked == with_swaps] for with_swaps in (False, True))
     print(f"{'':14}{'records':>12}{'p50 ms':>10}{'p99 ms':>10}")
     for name, of_it in (("without swaps", calm), ("with swaps", swapped)):
         print(f"{name:14}{sum(phase.answered for phase in of_it):12,}{median(of_it, 'p50_ms'):10.2f}{median(of_it, 'p99_ms'):10.2f}")

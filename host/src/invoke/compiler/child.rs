@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -72,8 +72,6 @@ impl Order<'_> {
             .stdin(Stdio::from(component.try_clone()?))
             .stdout(Stdio::from(self.code.try_clone()?))
             .stderr(Stdio::from(said.try_clone()?))
-            // A person's Ctrl-C is for the host, which drains.
-            .process_group(0)
             .spawn()
     }
 }

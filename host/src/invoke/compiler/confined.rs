@@ -7,7 +7,7 @@ use std::panic;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit, setsid};
 
 use super::super::outcome::sentence;
 use super::super::{DESCRIPTORS, engine, exports};
@@ -80,6 +80,8 @@ pub fn compile_confined(confines: &Confines, parent: u32) -> ExitCode {
 
 /// Gives up all that compiling does not need.
 fn confine(confines: &Confines, parent: u32) -> io::Result<()> {
+    // A person's Ctrl-C is for the host, which drains. By hand, in a shell, there is a session already, and it stays.
+    let in_own_session = setsid().is_ok();
     close_inherited()?;
     end_with(parent)?;
     limit(Resource::As, confines.memory)?;
@@ -87,6 +89,10 @@ fn confine(confines: &Confines, parent: u32) -> io::Result<()> {
     limit(Resource::Fsize, confines.code)?;
     limit(Resource::Core, 0)?;
     nice(NICE)?;
+    if in_own_session {
+        // Where Linux shares the processors among sessions first, the number above counts within this one only.
+        let _ = fs::write("/proc/self/autogroup", NICE.to_string());
+    }
     // Where memory is short, the kernel is to end this process before any other. Not every system has it.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
