@@ -3,11 +3,12 @@
 
     make isolation ONLY=spin,trap SECONDS=8 REPEATS=3
 
-ONLY takes these, and `deploying`, `shares` and `memory` (see below); without it, all of them run.
+ONLY takes these, and `outside`, `deploying`, `shares` and `memory` (see below); without it, all of them run.
 
 B offers 40 % of what the host carries, at a steady rate. For each misbehaviour the host is started anew and B runs alone,
 then beside A with 1, 16 and 64 calls in flight, in turn and several times over; A has as many partitions as calls, and
-more records than it can end. `deploying`: A has no records, but deploys components that take long to compile, or are huge.
+more records than it can end. `outside`: there is no A; a process beside the host burns a processor, as a spinning A does within it: what B loses then
+it loses to the machine. `deploying`: A has no records, but deploys components that take long to compile, or are huge.
 `shares`: both have more than the host carries, and each should get its share. `memory`: what the host holds over 100,000
 calls that fail in all ways.
 
@@ -22,6 +23,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -67,7 +69,7 @@ MISBEHAVIOURS = {
     "10,000 headers": ("POST /echo", FLOOD // 40),
 }
 
-OTHERS = ["deploying", "shares", "memory"]
+OTHERS = ["outside", "deploying", "shares", "memory"]
 
 
 @dataclass
@@ -103,6 +105,8 @@ def main():
         bench = Bench(Path(folder), kafka, executable, options)
         progress(f"the host carries {bench.capacity:,.0f} records/s of B; B offers {OFFERED:.0%} of that")
         figures = [figure for name in wanted if name in MISBEHAVIOURS for figure in bench.beside(name)]
+        if "outside" in wanted:
+            figures.append(bench.beside_a_process("outside"))
         if "deploying" in wanted:
             figures += [bench.beside_deployments("slow compile"), bench.beside_deployments("huge component")]
         report(figures)
@@ -164,6 +168,22 @@ class Bench:
                 rounds[count].append((beside, alone))
         for count, pairs in rounds.items():
             yield figure(name, count, pairs)
+
+    def beside_a_process(self, name):
+        """The same beside a process that is not the host's, and computes all the time."""
+        host, pairs = self.host(name), []
+        for repeat in range(self.options.repeats):
+            alone = self.phase(host)
+            progress(f"{name:16} alone     {shown(alone)}")
+            burner = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+            try:
+                beside = self.phase(host)
+            finally:
+                burner.kill()
+                burner.wait()
+            progress(f"{name:16} beside    {shown(beside)}")
+            pairs.append((beside, alone))
+        return figure(name, 0, pairs)
 
     def beside_deployments(self, name):
         """The same beside a tenant that deploys again and again, each time something new."""

@@ -58,6 +58,37 @@ def test_a_component_alone_is_enough_and_the_directory_may_appear_later(host):
     assert metric(host, r'callgate_handler_version\{.*handler="coffee-rust".*digest="sha256:[0-9a-f]{64}"\} 1')
 
 
+def test_a_topic_that_is_missing_makes_nobody_unready_and_is_named(host):
+    host.handler("there", "GET /status/200")
+    missing = host.topic("missing")
+    place(GUESTS / "mischief.wasm", host.home / "missing.wasm")
+    write(host, "alone", toml({"component": "mischief.wasm", "group": "alone",
+                               "routes": [{"topic": host.topic("alone"), "operation": "GET /status/200"}]}))
+    host.start()
+    assert host.ask("there").text("status-code") == "200"
+    host.until(lambda: f"not joined: Subscribed topic not available: {host.topic('alone')}" in host.get("/readyz")[1],
+               "does not name the missing topic")
+    assert host.get("/readyz")[0] == 200
+    assert "run.topic-unavailable" in host.log() and missing in host.log()
+    host.kafka.create(host.topic("alone"))
+    assert host.ask("alone").text("status-code") == "200"
+
+
+def test_a_group_may_have_nothing_left_that_its_patterns_match(host):
+    topic = host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    assert version_of(host.ask("env")) == "1"
+    write(host, "env", toml({"component": "mischief.wasm", "env": {"VERSION": "2"},
+                             "routes": [{"topic_pattern": f"{topic}-v[0-9]+", "operation": "GET /env"}]}))
+    host.until(lambda: 'subscribed' in host.log() and 'topics=""' in host.log(), "does not leave the topic")
+    waiting = host.send("env")
+    host.until(lambda: host.get("/readyz")[0] == 200, "is not ready")
+    assert host.kafka.committed(host.group, topic)[0] <= waiting.offset
+    write(host, "env", toml({"component": "mischief.wasm", "env": {"VERSION": "3"},
+                             "routes": [{"topic": topic, "operation": "GET /env"}]}))
+    host.await_end(waiting)
+
+
 def test_a_new_version_takes_the_place_without_a_rebalance(host):
     topic = host.handler("env", "GET /env", env={"VERSION": "1"}, partitions=3)
     host.start()

@@ -74,6 +74,9 @@ pub enum GroupEvent {
     Committed(Result<(), String>),
     /// A record that came by the main queue, before its partition's queue was parted.
     Record(Record),
+    /// A topic that is subscribed to is not there, or may not be seen. As long as that is so of all, the group is not
+    /// joined; when one appears, it is.
+    TopicUnavailable(String),
     /// The client reports an error; it goes on by itself.
     Error(String),
     /// The client cannot go on (`RD_KAFKA_RESP_ERR__FATAL`): it must be made again.
@@ -98,7 +101,12 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.push(GroupEvent::Error(format!("{error}: {reason}")));
+        self.push(match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                GroupEvent::TopicUnavailable(reason.to_owned())
+            }
+            _ => GroupEvent::Error(format!("{error}: {reason}")),
+        });
     }
 }
 
@@ -159,11 +167,15 @@ impl GroupConsumer {
         Ok(Self { consumer: Arc::new(consumer), wake, embedded: settings.embedded })
     }
 
-    /// Subscribes to these topics, by name, instead of those before.
+    /// Subscribes to these topics, by name, instead of those before; to none, if there are none.
     ///
     /// # Errors
     /// librdkafka's own sentence.
     pub fn subscribe(&self, topics: &[Arc<str>]) -> Result<(), String> {
+        if topics.is_empty() {
+            self.consumer.unsubscribe();
+            return Ok(());
+        }
         let names: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
         self.consumer.subscribe(&names).map_err(|error| error.to_string())
     }

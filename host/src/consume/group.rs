@@ -213,6 +213,14 @@ impl Group {
                 let ended = self.commits.ended(result);
                 self.tell_failed(ended);
             }
+            GroupEvent::TopicUnavailable(reason) => {
+                tracing::warn!(
+                    target: "callgate::consume", code = "run.topic-unavailable", group = %self.settings.group_id, reason,
+                    "a topic cannot be consumed yet: create it, or let the host's user see it. Until then the group goes on \
+                     without it"
+                );
+                self.status.update(|status| status.unavailable = Some(reason));
+            }
             GroupEvent::Error(error) => {
                 tracing::warn!(target: "callgate::consume", code = "run.client-error", group = %self.settings.group_id, error, "the group's client reports an error");
             }

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct GroupSnapshot {
     /// The member has been given its partitions (there may be none) and has not been thrown out since.
     pub joined: bool,
+    /// The last topic that was found missing or forbidden since partitions came last. As long as all are, nothing is joined.
+    pub unavailable: Option<String>,
     /// The group has been left, for good.
     pub left: bool,
     /// Partitions given to it that are not polled yet: their offsets are being asked for.

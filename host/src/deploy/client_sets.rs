@@ -1,22 +1,30 @@
 //! How many clients the host may have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Found;
 use crate::config::{Code, Fault};
 
-/// Refuses the handlers whose group would be one too many: each group costs threads, connections and buffers. The first
-/// ones, in the order of tenants and names, are served.
+/// Refuses the handlers whose group would be one too many: each group costs threads, connections and buffers. Each
+/// tenant's first group, in the order of its handlers' names, goes before any tenant's second: who has many takes nothing
+/// from who has few.
 pub(super) fn refuse(handlers: &mut [Found], most: usize) {
-    let mut groups: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut of_tenant: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+    for found in handlers.iter() {
+        let Ok(handler) = &found.outcome else { continue };
+        let groups = of_tenant.entry(found.tenant.clone()).or_default();
+        if !groups.contains(&handler.group) {
+            groups.push(handler.group.clone());
+        }
+    }
+    let ranked =
+        of_tenant.iter().flat_map(|(tenant, groups)| (0..).zip(groups).map(move |(rank, group)| (rank, tenant, group)));
+    let in_turn: BTreeSet<(usize, &Arc<str>, &Arc<str>)> = ranked.collect();
+    let served: BTreeSet<Arc<str>> = in_turn.into_iter().take(most).map(|(_, _, group)| group.clone()).collect();
     for found in handlers {
         let Ok(handler) = &found.outcome else { continue };
-        if groups.contains(&handler.group) {
-            continue;
-        }
-        if groups.len() < most {
-            groups.insert(handler.group.clone());
+        if served.contains(&handler.group) {
             continue;
         }
         let message =

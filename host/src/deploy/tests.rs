@@ -132,6 +132,30 @@ fn a_faulty_handler_takes_no_topic_from_a_sound_one_and_is_told_of_it() {
 }
 
 #[test]
+fn each_tenants_first_group_has_a_client_before_any_tenants_second() {
+    let house = House::new(&[
+        ("acme/a.wasm", "1"),
+        ("acme/b.toml", "group = \"b\""),
+        ("acme/b.wasm", "1"),
+        ("acme/c.toml", "group = \"c\""),
+        ("acme/c.wasm", "1"),
+        ("acme/d.wasm", "1"),
+        ("shop/a.wasm", "1"),
+    ]);
+    let operator =
+        "[kafka]\nbootstrap_servers = \"localhost:9092\"\n[limits]\nmax_client_sets = 3\n[tenants.default]\n";
+    fs::write(house.folder.path().join("callgate.toml"), operator).expect("a file");
+    let expected = [
+        "acme/a: callgate.acme",
+        "acme/b: callgate.acme.b",
+        "acme/c: deploy.too-many-client-sets",
+        "acme/d: callgate.acme",
+        "shop/a: callgate.shop",
+    ];
+    assert_eq!(summary(&house.read()), expected);
+}
+
+#[test]
 fn what_a_tenants_manifests_may_take_is_bounded_and_others_have_their_own() {
     let routes: String = (0..250).map(|n| format!("[[routes]]\ntopic = \"acme.{n}\"\n")).collect();
     let manifests: Vec<_> =

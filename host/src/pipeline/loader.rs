@@ -1,6 +1,6 @@
 //! From a handler as it was found to a version that can run: on a thread of its own, since compiling takes long.
 
-use std::iter;
+use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -51,10 +51,15 @@ impl Loader {
     }
 
     fn run(&self, loads: &mpsc::Receiver<Load>, events: &mpsc::Sender<Event>) {
+        let mut queue = Queue::new();
         while let Ok(first) = loads.recv() {
+            queue.push(first.name.clone(), first);
             // Between loads there is none: it holds memory.
             let trial = Trial::new(&self.sandbox, &self.watchdog);
-            for load in iter::once(first).chain(iter::from_fn(|| loads.try_recv().ok())) {
+            loop {
+                // What has come meanwhile gets in line.
+                loads.try_iter().for_each(|load| queue.push(load.name.clone(), load));
+                let Some(load) = queue.pop() else { break };
                 let outcome = match &trial {
                     Ok(trial) => load_one(&load, trial, events),
                     Err(error) => Loaded::NotNow(Refused { code: "run.no-room", sentence: error.to_string() }),
@@ -65,6 +70,37 @@ impl Loader {
             // All that is to run is loaded, and so in use.
             self.compiler.prune_cache();
         }
+    }
+}
+
+/// What is still to be loaded: tenants take turns, so that one whose components take long to compile holds up nobody's
+/// but its own; and of each handler only what was found last.
+struct Queue<L> {
+    tenants: VecDeque<(Arc<str>, VecDeque<(HandlerName, L)>)>,
+}
+
+impl<L> Queue<L> {
+    fn new() -> Self {
+        Self { tenants: VecDeque::new() }
+    }
+
+    fn push(&mut self, name: HandlerName, load: L) {
+        let Some((_, waiting)) = self.tenants.iter_mut().find(|(tenant, _)| *tenant == name.tenant) else {
+            return self.tenants.push_back((name.tenant.clone(), VecDeque::from([(name, load)])));
+        };
+        match waiting.iter_mut().find(|(overtaken, _)| *overtaken == name) {
+            Some((_, overtaken)) => *overtaken = load,
+            None => waiting.push_back((name, load)),
+        }
+    }
+
+    fn pop(&mut self) -> Option<L> {
+        let (tenant, mut waiting) = self.tenants.pop_front()?;
+        let (_, load) = waiting.pop_front()?;
+        if !waiting.is_empty() {
+            self.tenants.push_back((tenant, waiting));
+        }
+        Some(load)
     }
 }
 
@@ -108,5 +144,23 @@ impl Rehearsal {
     /// Why it would be refused.
     pub fn load(&self, found: &deploy::Handler) -> Result<(), Fault> {
         self.assembler.handler(found, &self.trial, None).map(|_| ()).map_err(|refused| refused.fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+
+    #[test]
+    fn tenants_take_turns_and_what_was_overtaken_is_not_loaded() {
+        let mut queue = Queue::new();
+        for (tenant, handler, load) in
+            [("acme", "a", 1), ("acme", "b", 2), ("acme", "c", 3), ("shop", "a", 4), ("acme", "b", 5), ("bank", "a", 6)]
+        {
+            queue.push(HandlerName { tenant: tenant.into(), handler: handler.into() }, load);
+        }
+        assert_eq!(iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), [1, 4, 6, 5, 3]);
     }
 }

@@ -300,8 +300,14 @@ impl State {
             self.overview.deployed.fetch_add(1, Relaxed);
             (self.listener)(&News::Runs(version));
         }
-        if let Some(refused) = &refused {
-            self.refuse(name, refused, if again { "a version cannot be loaded now" } else { "a version is refused" });
+        match &refused {
+            // Mostly its files have been replaced meanwhile, and the next look finds what took their place.
+            Some(Refused { code, sentence }) if again => tracing::warn!(
+                target: "callgate::deploy", tenant = %name.tenant, handler = %name.handler, code,
+                "a version cannot be loaded now, and is tried again: {sentence}"
+            ),
+            Some(refused) => self.refuse(name, refused),
+            None => {}
         }
         if let Some(known) = self.known.get_mut(name) {
             (known.refused, known.again) = (refused, again);
@@ -340,10 +346,10 @@ impl State {
         self.follow();
     }
 
-    fn refuse(&self, name: &HandlerName, refused: &Refused, what: &str) {
+    fn refuse(&self, name: &HandlerName, refused: &Refused) {
         tracing::error!(
             target: "callgate::deploy", tenant = %name.tenant, handler = %name.handler, code = refused.code,
-            "{what}: {}", refused.sentence
+            "a version is refused: {}", refused.sentence
         );
         self.overview.refused.fetch_add(1, Relaxed);
         (self.listener)(&News::Refused(name, refused));
@@ -368,6 +374,10 @@ impl State {
 }
 
 impl Version for Arc<Handler> {
+    fn id(&self) -> &str {
+        &self.version
+    }
+
     fn group(&self) -> &str {
         &self.group_id
     }

@@ -22,6 +22,9 @@ impl fmt::Display for HandlerName {
 
 /// A version that can run, as the one who loaded it sees it.
 pub(super) trait Version: Clone {
+    /// Which version it is: the same one is loaded again where its tenant's settings have changed.
+    fn id(&self) -> &str;
+
     /// Its consumer group.
     fn group(&self) -> &str;
 }
@@ -81,7 +84,11 @@ impl<V: Version> Rollout<V> {
         let Some(entry) = self.handlers.get_mut(name).filter(|entry| entry.load == load) else { return false };
         match outcome {
             Some(version) => {
-                entry.before = entry.running.replace(version);
+                let is_another = entry.running.as_ref().is_none_or(|running| running.id() != version.id());
+                let replaced = entry.running.replace(version);
+                if is_another {
+                    entry.before = replaced;
+                }
                 entry.latest = Latest::Runs;
             }
             None => entry.latest = Latest::Refused,

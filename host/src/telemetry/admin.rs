@@ -50,7 +50,8 @@ pub async fn serve(listener: TcpListener, told: Told) -> std::io::Result<()> {
     axum::serve(listener, routes).await
 }
 
-/// 200 once each handler is loaded or refused, every group is joined and every assigned partition is polled. The body
+/// 200 once each handler is loaded or refused, every group is joined, or none of its topics is there, and every assigned
+/// partition is polled. The body
 /// names what is not, each stopped partition, and each version that was refused.
 async fn readyz(State(told): State<Told>) -> Response {
     let overview = &told.overview;
@@ -60,12 +61,14 @@ async fn readyz(State(told): State<Told>) -> Response {
     }
     for group in overview.groups().iter() {
         let now = group.snapshot();
-        let state = match (now.joined, now.opening) {
-            (true, 0) => format!("joined, {} partitions", now.assigned),
-            (true, opening) => format!("taking up {opening} partitions"),
-            (false, _) => "joining".to_owned(),
+        let state = match (now.joined, now.opening, &now.unavailable) {
+            (true, 0, _) => format!("joined, {} partitions", now.assigned),
+            (true, opening, _) => format!("taking up {opening} partitions"),
+            // One tenant's topic that is missing keeps no other tenant's records waiting.
+            (false, _, Some(reason)) => format!("not joined: {reason}"),
+            (false, _, None) => "joining".to_owned(),
         };
-        ready &= now.joined && now.opening == 0;
+        ready &= (now.joined || now.unavailable.is_some()) && now.opening == 0;
         lines += &format!("{}: {state}\n", group.group_id);
         for (partition, reason) in &now.stopped {
             lines += &format!("{}: {partition} is stopped: {reason}\n", group.group_id);

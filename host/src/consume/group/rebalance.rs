@@ -54,7 +54,10 @@ impl Group {
                 }
                 None => match self.pending.pop_front() {
                     Some(Pending::Event(GroupEvent::Assigned(partitions))) => {
-                        self.status.update(|status| status.rebalances += 1);
+                        self.status.update(|status| {
+                            status.rebalances += 1;
+                            status.unavailable = None;
+                        });
                         self.begin_coming(partitions);
                     }
                     Some(Pending::Event(GroupEvent::Revoked { partitions, .. })) => {

@@ -4,6 +4,10 @@ use super::*;
 struct Loaded(&'static str, &'static str);
 
 impl Version for Loaded {
+    fn id(&self) -> &str {
+        self.0
+    }
+
     fn group(&self) -> &str {
         self.1
     }
@@ -29,6 +33,17 @@ fn a_group_is_joined_when_each_of_its_handlers_is_loaded_or_refused() {
     assert!(rollout.loaded(&name("billing"), billing, None));
     assert_eq!(rollout.wanted(), [Loaded("apart 1", "own"), Loaded("orders 1", "main")]);
     assert!(rollout.is_decided());
+}
+
+#[test]
+fn a_version_that_is_loaded_again_is_not_the_one_before_itself() {
+    let mut rollout = Rollout::new();
+    for version in ["good", "bad", "bad"] {
+        let load = find(&mut rollout, "orders", "main");
+        rollout.loaded(&name("orders"), load, Some(Loaded(version, "main")));
+    }
+    assert_eq!(rollout.roll_back(&name("orders"), |running| running.0 == "bad"), Some(Loaded("good", "main")));
+    assert_eq!(rollout.roll_back(&name("orders"), |running| running.0 == "good"), None);
 }
 
 #[test]
