@@ -20,6 +20,9 @@ const MAX_NEXT_CALLS: u32 = 1;
 /// Components around a handler's own.
 const MAX_MIDDLEWARE: usize = 8;
 
+/// Routes of one handler.
+const MAX_ROUTES: usize = 256;
+
 /// A manifest as it was written: sound in itself, not yet joined to its tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Manifest {
@@ -182,7 +185,7 @@ fn group(root: &mut Section<'_>) -> Option<String> {
 }
 
 fn routes(root: &mut Section<'_>) -> Option<Vec<RouteManifest>> {
-    let Located { value, place } = root.each("routes", route::read)?;
+    let Located { value, place } = root.each("routes", MAX_ROUTES, route::read)?;
     if value.is_empty() {
         root.report(
             &place,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::allowance::Allowance;
 use super::component::{self, ComponentFile};
 use super::file::NotRead;
 use super::snapshot::Source;
@@ -16,11 +17,15 @@ pub(super) fn found(
     tenant_name: &Arc<str>,
     tenant: &Result<Arc<Tenant>, Fault>,
     kafka: &Kafka,
+    allowance: &mut Allowance,
 ) -> Found {
     let extension = if source.manifest.is_some() { "toml" } else { "wasm" };
     let place = place(&root.join(format!("{}.{extension}", source.name)));
     let version = source.version();
-    let (outcome, claim) = handler(source, root, &place, &version, tenant, kafka);
+    let (outcome, claim) = match allowance.read(source, &place) {
+        Ok(()) => handler(source, root, &place, &version, tenant, kafka, allowance),
+        Err(fault) => (Err(vec![fault]), None),
+    };
     Found {
         tenant: tenant_name.clone(),
         name: source.name.as_str().into(),
@@ -39,6 +44,7 @@ fn handler(
     version: &Arc<str>,
     tenant: &Result<Arc<Tenant>, Fault>,
     kafka: &Kafka,
+    allowance: &mut Allowance,
 ) -> (Result<Handler, Vec<Fault>>, Option<Claim>) {
     let name = &source.name;
     let (manifest, mut faults) = manifest(source, place);
@@ -57,10 +63,13 @@ fn handler(
         faults.extend(unknown);
         env
     });
-    let claim = joined.map(|(manifest, tenant)| {
+    let claim = joined.and_then(|(manifest, tenant)| {
         let (routes, refused) = resolve(manifest, name, tenant);
         faults.extend(refused);
-        Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes }
+        let over = allowance.resolve(&routes, place).err();
+        let is_within = over.is_none();
+        faults.extend(over);
+        is_within.then(|| Claim { group: kafka.group(&tenant.name, manifest.group.as_deref()).into(), routes })
     });
     let outcome = match (tenant, manifest, component, &claim, env) {
         (Ok(tenant), Some(manifest), Some(component), Some(claim), Some(env)) if faults.is_empty() => Ok(Handler {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::config::{Code, Fault, HandlerRoute, Operator, Place, Secret, Tenant, TenantLookup, check_name};
 
+mod allowance;
 mod client_sets;
 mod component;
 mod conflicts;
@@ -16,6 +17,7 @@ mod handler;
 mod snapshot;
 mod watch;
 
+use self::allowance::Allowance;
 pub use component::ComponentFile;
 pub use snapshot::{Listed, Snapshot};
 pub use watch::{LOOK, Look, Watch};
@@ -102,7 +104,10 @@ pub fn read(operator: &Operator, snapshot: &Snapshot) -> Deployment {
     for (name, sources) in &snapshot.tenants {
         let root = snapshot.directory.join(&**name);
         let tenant = tenant(operator, &root, name);
-        handlers.extend(sources.iter().map(|source| handler::found(source, &root, name, &tenant, &operator.kafka)));
+        let mut allowance = Allowance::of_a_tenant();
+        let found =
+            sources.iter().map(|source| handler::found(source, &root, name, &tenant, &operator.kafka, &mut allowance));
+        handlers.extend(found);
     }
     conflicts::refuse(&mut handlers);
     client_sets::refuse(&mut handlers, operator.limits.max_client_sets);

@@ -131,6 +131,25 @@ fn a_faulty_handler_takes_no_topic_from_a_sound_one_and_is_told_of_it() {
     assert_eq!(summary(&deployment), expected);
 }
 
+#[test]
+fn what_a_tenants_manifests_may_take_is_bounded_and_others_have_their_own() {
+    let routes: String = (0..250).map(|n| format!("[[routes]]\ntopic = \"acme.{n}\"\n")).collect();
+    let manifests: Vec<_> =
+        (10..30).map(|n| (format!("acme/h{n}.toml"), format!("group = \"g{n}\"\n{routes}"))).collect();
+    let mut files: Vec<_> = manifests.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let components: Vec<_> = (10..30).map(|n| format!("acme/h{n}.wasm")).collect();
+    files.extend(components.iter().map(|name| (name.as_str(), "1")));
+    files.push(("shop/orders.wasm", "1"));
+    let found = summary(&House::new(&files).read());
+    let expected = |n| match n {
+        // 16 times 250 are within 4,096.
+        10..26 => format!("acme/h{n}: callgate.acme.g{n}"),
+        _ => format!("acme/h{n}: manifest.over-limit"),
+    };
+    assert_eq!(found[..20], (10..30).map(expected).collect::<Vec<_>>());
+    assert_eq!(found[20], "shop/orders: callgate.shop");
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_followed_within_the_tenants_folder_and_not_out_of_it() {

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 #[cfg(test)]
 mod tests;
+
+/// Bytes that a compiled pattern takes at most. Names of topics are short, and a pattern may be a stranger's.
+const MAX_COMPILED: usize = 32 << 10;
 
 /// Whether Kafka takes that name for a topic: 1 to 249 of letters, digits, `.`, `_` and `-`, and neither `.` nor `..`
 /// (`org.apache.kafka.common.internals.Topic`).
@@ -61,12 +64,14 @@ pub enum TopicSelector {
 impl TopicSelector {
     /// A pattern for whole names, without those that one of the globs matches; in a glob `*` stands for any text.
     pub fn pattern(pattern: &str, exclude: &[impl AsRef<str>]) -> Result<Self, String> {
-        // Looked at alone first, so that no bracket of it pairs with one of ours; the group keeps `a|b` whole.
-        let regex = Regex::new(pattern)
-            .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
-            .map_err(|error| format!("`{pattern}` is no regular expression: {error}"))?;
+        let regex = compile(pattern).map_err(|reason| format!("`{pattern}` {reason}"))?;
         let exclude = exclude.iter().map(|glob| glob_regex(glob.as_ref())).collect::<Result<_, _>>()?;
         Ok(Self::Pattern { regex, exclude })
+    }
+
+    /// Whether it is a pattern, which may get any number of topics.
+    pub fn is_pattern(&self) -> bool {
+        matches!(self, Self::Pattern { .. })
     }
 
     /// Whether a topic of that name is one of them. Names that begin with `__` are Kafka's own: no pattern takes them.
@@ -74,7 +79,9 @@ impl TopicSelector {
         match self {
             Self::Topic(name) => **name == *topic,
             Self::Pattern { regex, exclude } => {
-                !topic.starts_with("__") && regex.is_match(topic) && !exclude.iter().any(|glob| glob.is_match(topic))
+                !topic.starts_with("__")
+                    && regex.is_match(topic.as_bytes())
+                    && !exclude.iter().any(|glob| glob.is_match(topic.as_bytes()))
             }
         }
     }
@@ -90,7 +97,26 @@ impl fmt::Display for TopicSelector {
     }
 }
 
+/// A regular expression for whole names. The error says what is wrong with the pattern.
+fn compile(pattern: &str) -> Result<Regex, String> {
+    // Looked at alone first, so that no bracket of it pairs with one of ours; the group keeps `a|b` whole.
+    regex_syntax::ast::parse::Parser::new().parse(pattern).map_err(|error| unreadable(&error))?;
+    let anchored = format!("^(?:{pattern})$");
+    // A topic's name is ASCII: without the rest of Unicode `\w` is a hundredth of the size. Classes such as `\pL` need it.
+    let build = |unicode| {
+        RegexBuilder::new(&anchored).unicode(unicode).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build()
+    };
+    build(false).or_else(|_| build(true)).map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => format!("takes more than {} KiB when compiled", MAX_COMPILED >> 10),
+        error => unreadable(&error),
+    })
+}
+
+fn unreadable(error: &impl fmt::Display) -> String {
+    format!("is no regular expression: {error}")
+}
+
 fn glob_regex(glob: &str) -> Result<Regex, String> {
     let parts: Vec<String> = glob.split('*').map(regex::escape).collect();
-    Regex::new(&format!("^(?s:{})$", parts.join(".*"))).map_err(|error| format!("`{glob}` is no glob: {error}"))
+    compile(&format!("(?s:{})", parts.join(".*"))).map_err(|reason| format!("`{glob}` {reason}"))
 }

@@ -60,6 +60,7 @@ impl<'a> Section<'a> {
     pub(crate) fn each<T>(
         &mut self,
         key: &'static str,
+        most: usize,
         mut read: impl FnMut(&mut Section<'a>) -> T,
     ) -> Option<Located<Vec<T>>> {
         let (place, value) = self.entry(key)?;
@@ -67,7 +68,11 @@ impl<'a> Section<'a> {
             self.wrong_type(key, value.get_ref(), &place, &format!("tables, each headed by [[{key}]]"));
             return None;
         };
-        let sections = items.iter().filter_map(|item| {
+        if items.len() > most {
+            let message = format!("`{key}` has {} sections", items.len());
+            self.report(&place, Code::InvalidValue, message, format!("write at most {most}"));
+        }
+        let sections = items.iter().take(most).filter_map(|item| {
             let place = self.document.place(item.span());
             let table = self.as_table(key, item.get_ref(), &place)?;
             Some(read_whole(self.child(key, Some(table), place), &mut read))

@@ -52,6 +52,18 @@ fn a_pattern_cannot_leave_its_anchors() {
 }
 
 #[test]
+fn a_pattern_costs_little_or_is_refused() {
+    let none = &[] as &[&str];
+    for pattern in [r"acme\.\w{1,200}", r"[a-z0-9._-]{1,100}", r"\p{Greek}+", "acme-é.*"] {
+        assert!(TopicSelector::pattern(pattern, none).is_ok(), "{pattern}");
+    }
+    for pattern in [r"\pL{100}", r"(?:[a-z]{50}){50}"] {
+        let refusal = TopicSelector::pattern(pattern, none).expect_err(pattern);
+        assert_eq!(refusal, format!("`{pattern}` takes more than 32 KiB when compiled"));
+    }
+}
+
+#[test]
 fn a_topic_is_one_name() {
     let selector = TopicSelector::Topic("acme.orders".into());
     assert!(selector.matches("acme.orders") && !selector.matches("acme.ordersx"));
