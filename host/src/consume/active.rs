@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_core::record::Record;
+use callgate_core::stop::{Stop, StopCause};
 
 use super::Intake;
 use super::partition::Partition;
@@ -76,7 +77,7 @@ impl Active {
         if self.leaving {
             return;
         }
-        if self.partition.stop_reason().is_none() {
+        if self.partition.stopped().is_none() {
             self.offer(record, intake);
         } else {
             self.set_aside.push_back(record);
@@ -114,7 +115,7 @@ fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
                  did its retention delete records before they were read? Set the group's offset by hand \
                  (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
             );
-            partition.stop_for_good("offset out of range".to_owned());
+            partition.stop_for_good(Stop::new(StopCause::OffsetOutOfRange, "offset out of range"));
         }
         FeedError::Other(error) => tracing::warn!(
             target: "callgate::consume", code = "run.partition-error", group, partition = %partition.at, error,
@@ -131,5 +132,5 @@ pub(super) fn stop_recreated(group: &str, partition: &Partition) {
          offset says nothing about the records in it. Set the group's offset by hand (kafka-consumer-groups \
          --reset-offsets) while no host runs, then start again"
     );
-    partition.stop_for_good("the topic was deleted and made again".to_owned());
+    partition.stop_for_good(Stop::new(StopCause::TopicRecreated, "the topic was deleted and made again"));
 }
