@@ -9,7 +9,7 @@ use callgate_core::stop::{Stop, StopCause};
 
 use super::Intake;
 use super::partition::Partition;
-use crate::broker::{FeedError, PartitionFeed};
+use crate::broker::{Fed, FeedError, PartitionFeed};
 
 /// Records taken from one partition before the next one's turn.
 const TURN: usize = 256;
@@ -23,6 +23,8 @@ pub(super) struct Active {
     feed: PartitionFeed,
     // Taken from the feed, but not by the partition yet.
     set_aside: VecDeque<Arc<Record>>,
+    // All below this offset has come from the feed.
+    reached: i64,
     // Records taken at once, as many as the time for it allows.
     at_once: usize,
     /// It has been revoked, or is about to be taken up anew: nothing more is taken in.
@@ -31,7 +33,7 @@ pub(super) struct Active {
 
 impl Active {
     pub(super) fn new(partition: Arc<Partition>, feed: PartitionFeed) -> Self {
-        Self { partition, feed, set_aside: VecDeque::new(), at_once: 1, leaving: false }
+        Self { partition, feed, set_aside: VecDeque::new(), reached: 0, at_once: 1, leaving: false }
     }
 
     /// Takes what the partition has room for, until some time. Returns whether there may be more right now.
@@ -61,14 +63,22 @@ impl Active {
 
     fn take(&mut self, count: usize, intake: &dyn Intake, group: &str) -> usize {
         let mut results = Vec::with_capacity(count);
-        let taken = self.feed.take(count, |result| results.push(result));
+        let taken = self.feed.take(count, |fed| results.push(fed));
         for result in results {
             match result {
-                Ok(record) => self.offer(Arc::new(record), intake),
-                Err(error) => feed_failed(group, &self.partition, error),
+                Fed::Record(record) => self.offer(Arc::new(record), intake),
+                Fed::End(offset) => self.reached = offset,
+                Fed::Failed(error) => feed_failed(group, &self.partition, error),
             }
         }
         taken
+    }
+
+    /// Below this offset nothing is left to be done: all records have ended, or there are none.
+    pub(super) fn front(&self) -> i64 {
+        let front = self.partition.front();
+        let is_idle = self.set_aside.is_empty() && self.partition.held() == 0;
+        if is_idle { front.max(self.reached) } else { front }
     }
 
     /// Takes a record that came by the group's main queue.

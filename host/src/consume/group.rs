@@ -349,7 +349,7 @@ impl Group {
             .filter_map(|active| Some((active.partition.at.to_string(), active.partition.stopped()?)))
             .collect();
         let held = self.active.values().map(|active| active.partition.held()).sum();
-        let lag = self.ends.lag(self.active.iter().map(|(at, active)| (at, active.partition.front())));
+        let lag = self.ends.lag(self.active.iter().map(|(at, active)| (at, active.front())));
         self.status.update(|status| {
             status.stopped = stopped;
             status.held = held;

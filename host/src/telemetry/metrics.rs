@@ -1,5 +1,7 @@
 //! Counters and histograms in Prometheus' text format. Labels come from configuration only, never from records.
 
+mod labels;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -7,87 +9,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use callgate_core::stop::Stop;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use self::labels::{
+    CallLabels, EndLabels, GroupLabels, HandlerLabels, OutboundLabels, OutcomeLabels, RefusedLabels, RouteLabels,
+    StopLabels, TransactionLabels, VersionLabels,
+};
 use crate::invoke::OutboundCount;
 use crate::pipeline::{Bound, Ended, GroupView, Observer, Overview};
 use crate::settle::{End, TransactionEnd};
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct HandlerLabels {
-    tenant: String,
-    handler: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    tenant: String,
-    handler: String,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndLabels {
-    tenant: String,
-    handler: String,
-    end: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GroupLabels {
-    group: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StopLabels {
-    group: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    tenant: String,
-    handler: String,
-    operation: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TransactionLabels {
-    group: String,
-    end: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VersionLabels {
-    tenant: String,
-    handler: String,
-    version: String,
-    digest: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusedLabels {
-    tenant: String,
-    handler: String,
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutboundLabels {
-    tenant: String,
-    outcome: &'static str,
-}
 
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
