@@ -9,5 +9,6 @@ pub mod invoke;
 pub mod machine;
 pub mod pipeline;
 mod planted;
+pub mod pulse;
 pub mod settle;
 pub mod telemetry;

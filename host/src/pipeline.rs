@@ -7,6 +7,7 @@
 //! [`carry`] is the line above, as text. [`Host`] runs it for the handlers that are wanted, and [`Reconciler`] keeps those
 //! equal to what lies in the deploy directory.
 
+mod activity;
 mod assemble;
 mod bound;
 mod carry;
@@ -29,12 +30,13 @@ mod room;
 mod unit;
 mod worker;
 
+pub use activity::Activity;
 pub use assemble::{Brokers, client_settings, code_cache, host as host_settings};
 pub use bound::{Bound, Handler, Tenant};
 pub use host::{Host, HostSettings};
 pub use loader::Rehearsal;
 pub use observe::{Ended, Observer};
-pub use overview::{HandlerStatus, Overview, Refused};
+pub use overview::{GroupView, HandlerStatus, Overview, Refused};
 pub use probation::Probation;
 pub use reconcile::{Listener, News, Reconciler, verify};
 pub use rollout::HandlerName;

@@ -9,7 +9,7 @@
 //! [`retry`], [`reply`], [`dead_letter`]; [`chain`] is what passes between middleware and handler, [`origin`] and
 //! [`address`] say whom they may call besides; [`order`], [`offsets`] and [`metadata`] keep a record's place while it is on
 //! its way, and [`trace`] its trace; [`transaction`] judges what could not be written together; [`breaker`] keeps a route
-//! from failing at everything.
+//! from failing at everything, and [`stop`] names what else keeps a partition from going on.
 
 pub mod address;
 pub mod breaker;
@@ -35,6 +35,7 @@ pub mod request;
 pub mod response;
 pub mod retry;
 pub mod route;
+pub mod stop;
 pub mod trace;
 pub mod transaction;
 

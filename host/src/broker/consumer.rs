@@ -1,13 +1,12 @@
 //! A member of one consumer group: subscription, rebalances as events, the records of each partition, commits.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use callgate_core::metadata::UNKNOWN_TOPIC;
 use callgate_core::record::Record;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -17,10 +16,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::native;
-use super::native::describe::{Question, Refused};
-use super::native::transaction::Membership;
+use super::questions::GroupQuestions;
 use super::settings::ClientSettings;
-use super::transactional::GroupMembership;
 use super::wake::Wake;
 
 /// A partition of a topic.
@@ -45,17 +42,6 @@ pub struct Assigned {
     pub at: TopicPartition,
     /// The offset of the first record to fetch.
     pub position: i64,
-}
-
-/// What a group has committed for a partition.
-#[derive(Clone, Debug)]
-pub struct Committed {
-    /// The partition.
-    pub at: TopicPartition,
-    /// The next offset to read; `None` if nothing was ever committed, or it has expired.
-    pub offset: Option<i64>,
-    /// What was committed beside it, where that is text.
-    pub metadata: Option<String>,
 }
 
 /// What happened to the member since it was last asked.
@@ -83,7 +69,7 @@ pub enum GroupEvent {
     Fatal(String),
 }
 
-struct Context {
+pub(super) struct Context {
     events: Mutex<VecDeque<GroupEvent>>,
     // Set while the consumer closes: nobody answers events then, so partitions are given up at once.
     closing: AtomicBool,
@@ -247,7 +233,7 @@ impl GroupConsumer {
 
     /// What may be asked on another thread, since it waits for the broker.
     pub fn questions(&self) -> GroupQuestions {
-        GroupQuestions { consumer: Arc::downgrade(&self.consumer), embedded: self.embedded }
+        GroupQuestions::new(Arc::downgrade(&self.consumer), self.embedded)
     }
 
     /// Leaves the group (a static member does not), on a thread of its own: a broker that is down holds nobody.
@@ -274,121 +260,33 @@ impl Closing {
     }
 }
 
-/// Questions to the group's coordinator and the partitions' leaders that wait for an answer. They do not keep the
-/// client alive: once it is closed, there is no answer.
-pub struct GroupQuestions {
-    consumer: Weak<BaseConsumer<Context>>,
-    embedded: bool,
-}
-
-impl GroupQuestions {
-    fn consumer(&self) -> Result<Arc<BaseConsumer<Context>>, String> {
-        self.consumer.upgrade().ok_or_else(|| "the client is closed".to_owned())
-    }
-
-    /// Whether the client has been closed, so that nothing will ever be answered again.
-    pub fn is_closed(&self) -> bool {
-        self.consumer.strong_count() == 0
-    }
-
-    /// What the group has committed for each of the partitions, in their order.
-    ///
-    /// # Errors
-    /// The broker's or the client's sentence.
-    pub fn committed(&self, partitions: &[TopicPartition], timeout: Duration) -> Result<Vec<Committed>, String> {
-        let list = self
-            .consumer()?
-            .committed_offsets(list_of(partitions), timeout)
-            .map_err(|error| format!("cannot read the committed offsets: {error}"))?;
-        let metadata = native::offset_metadata(&list);
-        list.elements()
-            .into_iter()
-            .zip(metadata)
-            .map(|(element, metadata)| {
-                let at = TopicPartition { topic: Arc::from(element.topic()), partition: element.partition() };
-                element.error().map_err(|error| format!("cannot read the committed offset of {at}: {error}"))?;
-                let offset = match element.offset() {
-                    Offset::Offset(offset) => Some(offset),
-                    _ => None,
-                };
-                Ok(Committed { at, offset, metadata })
-            })
-            .collect()
-    }
-
-    /// Who this member is now, for offsets in a transaction; `None` while it is not one. Waits for the client's own
-    /// thread, not for the broker.
-    pub fn membership(&self) -> Option<GroupMembership> {
-        Membership::of(&*self.consumer.upgrade()?).map(GroupMembership)
-    }
-
-    /// The first offset there is and the one after the last, of a partition.
-    ///
-    /// # Errors
-    /// The broker's or the client's sentence.
-    pub fn bounds(&self, at: &TopicPartition, timeout: Duration) -> Result<(i64, i64), String> {
-        self.consumer()?
-            .fetch_watermarks(&at.topic, at.partition, timeout)
-            .map_err(|error| format!("cannot read the first and last offset of {at}: {error}"))
-    }
-
-    /// The ids of these topics, where the broker has and tells them: the embedded one does not, nor an old one, nor one
-    /// that forbids it. Two topics of the same name, one after the other, have different ids.
-    ///
-    /// # Errors
-    /// The broker's or the client's sentence; to be asked again.
-    pub fn topic_ids(
-        &self,
-        topics: &BTreeSet<&str>,
-        timeout: Duration,
-    ) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
-        if self.embedded {
-            // The embedded broker answers no such question.
-            return Ok(BTreeMap::new());
-        }
-        let consumer = self.consumer()?;
-        let question = Question::topics(consumer.client().native_client(), topics.iter().copied(), timeout)
-            .ok_or("the ids of topics cannot be asked for")?;
-        match question.answer(timeout) {
-            Some(Ok(answer)) => Ok(answer
-                .topics()
-                .into_iter()
-                .filter(|topic| topic.error.is_none() && topic.id != UNKNOWN_TOPIC)
-                .map(|topic| (Arc::from(topic.name), topic.id))
-                .collect()),
-            Some(Err(Refused { code: RDKafkaErrorCode::UnsupportedFeature, .. })) => Ok(BTreeMap::new()),
-            Some(Err(refused)) => Err(format!("cannot read the ids of topics: {}", refused.reason)),
-            None => Err("cannot read the ids of topics: no answer in time".to_owned()),
-        }
-    }
-
-    /// All topics and how many partitions each has; of one topic only, if one is named.
-    ///
-    /// # Errors
-    /// The broker's or the client's sentence.
-    pub fn topics(&self, only: Option<&str>, timeout: Duration) -> Result<BTreeMap<Arc<str>, i32>, String> {
-        let metadata = self
-            .consumer()?
-            .fetch_metadata(only, timeout)
-            .map_err(|error| format!("cannot read which topics there are: {error}"))?;
-        Ok(metadata
-            .topics()
-            .iter()
-            .filter(|topic| topic.error().is_none())
-            .map(|topic| (Arc::from(topic.name()), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)))
-            .collect())
-    }
-}
-
 /// The fetched records of one assigned partition.
 pub struct PartitionFeed(native::PartitionQueue<Context>);
 
 impl PartitionFeed {
-    /// Takes at most `max` records that are there now, without waiting. What `each` gets as an error is the broker's
-    /// word about this partition. Returns how many there were: less than `max` means that it was emptied.
-    pub fn take(&self, max: usize, mut each: impl FnMut(Result<Record, FeedError>)) -> usize {
-        self.0.take(max, |result| each(result.map_err(FeedError::from)))
+    /// Takes at most `max` records that are there now, without waiting. Returns how many there were, with what came in
+    /// between: less than `max` means that it was emptied.
+    pub fn take(&self, max: usize, mut each: impl FnMut(Fed)) -> usize {
+        self.0.take(max, |result| {
+            each(match result {
+                Ok(record) => Fed::Record(record),
+                Err((RDKafkaErrorCode::PartitionEOF, offset)) => Fed::End(offset),
+                Err((code, _)) => Fed::Failed(FeedError::from(code)),
+            });
+        })
     }
+}
+
+/// What comes from a partition.
+#[derive(Debug)]
+pub enum Fed {
+    /// Its next record.
+    Record(Record),
+    /// For now there is no record below this offset that has not come. What lies between it and the last record are markers
+    /// of transactions, and what they have aborted.
+    End(i64),
+    /// The broker's word about this partition.
+    Failed(FeedError),
 }
 
 /// Why a partition cannot be read.
@@ -416,7 +314,7 @@ fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
         .collect()
 }
 
-fn list_of(partitions: &[TopicPartition]) -> TopicPartitionList {
+pub(super) fn list_of(partitions: &[TopicPartition]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for at in partitions {
         list.add_partition(&at.topic, at.partition);

@@ -7,18 +7,18 @@ mod embedded;
 mod inspector;
 mod native;
 mod producer;
+mod questions;
 mod requester;
 mod settings;
 mod transactional;
 mod wake;
 
-pub use consumer::{
-    Assigned, Closing, Committed, FeedError, GroupConsumer, GroupEvent, GroupQuestions, PartitionFeed, TopicPartition,
-};
+pub use consumer::{Assigned, Closing, Fed, FeedError, GroupConsumer, GroupEvent, PartitionFeed, TopicPartition};
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use producer::{DeliveryError, Producer, Shipment};
+pub use questions::{Committed, Ends, GroupQuestions};
 pub use requester::Requester;
 pub use settings::{ClientSettings, FETCHED_AHEAD, PRODUCER_BUFFER, PropertyRefusal, check_property};
 pub use transactional::{GroupMembership, TransactionError, TransactionErrorKind, TransactionalProducer};

@@ -71,9 +71,9 @@ impl<C: ConsumerContext> PartitionQueue<C> {
         Some(Self { queue, topic: topic.clone(), partition, _wake: wake.clone(), _consumer: consumer.clone() })
     }
 
-    /// Takes at most `max` records (or the partition's errors) that are there now, without waiting.
-    /// Returns how many there were.
-    pub(super) fn take(&self, max: usize, mut each: impl FnMut(Result<Record, RDKafkaErrorCode>)) -> usize {
+    /// Takes at most `max` records that are there now, without waiting; where the partition has an error or an end
+    /// instead, its code and offset. Returns how many there were.
+    pub(super) fn take(&self, max: usize, mut each: impl FnMut(Result<Record, (RDKafkaErrorCode, i64)>)) -> usize {
         let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(max);
         // SAFETY: the array has room for `max` pointers, and the call says how many it has written.
         let taken = unsafe {
@@ -90,7 +90,7 @@ impl<C: ConsumerContext> PartitionQueue<C> {
                     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
                         Ok(read(&*message, self.topic.clone(), self.partition))
                     }
-                    error => Err(error.into()),
+                    error => Err((error.into(), (*message).offset)),
                 });
                 sys::rd_kafka_message_destroy(message);
             }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_core::record::Record;
+use callgate_core::stop::{Stop, StopCause};
 
 use super::Intake;
 use super::partition::Partition;
-use crate::broker::{FeedError, PartitionFeed};
+use crate::broker::{Fed, FeedError, PartitionFeed};
 
 /// Records taken from one partition before the next one's turn.
 const TURN: usize = 256;
@@ -22,6 +23,8 @@ pub(super) struct Active {
     feed: PartitionFeed,
     // Taken from the feed, but not by the partition yet.
     set_aside: VecDeque<Arc<Record>>,
+    // All below this offset has come from the feed.
+    reached: i64,
     // Records taken at once, as many as the time for it allows.
     at_once: usize,
     /// It has been revoked, or is about to be taken up anew: nothing more is taken in.
@@ -30,7 +33,7 @@ pub(super) struct Active {
 
 impl Active {
     pub(super) fn new(partition: Arc<Partition>, feed: PartitionFeed) -> Self {
-        Self { partition, feed, set_aside: VecDeque::new(), at_once: 1, leaving: false }
+        Self { partition, feed, set_aside: VecDeque::new(), reached: 0, at_once: 1, leaving: false }
     }
 
     /// Takes what the partition has room for, until some time. Returns whether there may be more right now.
@@ -60,14 +63,22 @@ impl Active {
 
     fn take(&mut self, count: usize, intake: &dyn Intake, group: &str) -> usize {
         let mut results = Vec::with_capacity(count);
-        let taken = self.feed.take(count, |result| results.push(result));
+        let taken = self.feed.take(count, |fed| results.push(fed));
         for result in results {
             match result {
-                Ok(record) => self.offer(Arc::new(record), intake),
-                Err(error) => feed_failed(group, &self.partition, error),
+                Fed::Record(record) => self.offer(Arc::new(record), intake),
+                Fed::End(offset) => self.reached = offset,
+                Fed::Failed(error) => feed_failed(group, &self.partition, error),
             }
         }
         taken
+    }
+
+    /// Below this offset nothing is left to be done: all records have ended, or there are none.
+    pub(super) fn front(&self) -> i64 {
+        let front = self.partition.front();
+        let is_idle = self.set_aside.is_empty() && self.partition.held() == 0;
+        if is_idle { front.max(self.reached) } else { front }
     }
 
     /// Takes a record that came by the group's main queue.
@@ -76,7 +87,7 @@ impl Active {
         if self.leaving {
             return;
         }
-        if self.partition.stop_reason().is_none() {
+        if self.partition.stopped().is_none() {
             self.offer(record, intake);
         } else {
             self.set_aside.push_back(record);
@@ -114,7 +125,7 @@ fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
                  did its retention delete records before they were read? Set the group's offset by hand \
                  (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
             );
-            partition.stop_for_good("offset out of range".to_owned());
+            partition.stop_for_good(Stop::new(StopCause::OffsetOutOfRange, "offset out of range"));
         }
         FeedError::Other(error) => tracing::warn!(
             target: "callgate::consume", code = "run.partition-error", group, partition = %partition.at, error,
@@ -131,5 +142,5 @@ pub(super) fn stop_recreated(group: &str, partition: &Partition) {
          offset says nothing about the records in it. Set the group's offset by hand (kafka-consumer-groups \
          --reset-offsets) while no host runs, then start again"
     );
-    partition.stop_for_good("the topic was deleted and made again".to_owned());
+    partition.stop_for_good(Stop::new(StopCause::TopicRecreated, "the topic was deleted and made again"));
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::Intake;
 use super::active::{Active, stop_recreated};
 use super::commits::Commits;
+use super::lag::{PartitionEnds, STANDS_STILL};
 use super::opening::FirstStarts;
 use super::partition::Bounds;
 use super::status::GroupStatus;
@@ -22,7 +23,7 @@ use super::watch::{Change, TopicWatch};
 use self::handle::Command;
 pub use self::handle::{GroupHandle, GroupSettings, Intent};
 use self::rebalance::{Pending, Rebalance};
-use crate::broker::{Closing, GroupConsumer, GroupEvent, TopicPartition, Wake};
+use crate::broker::{Closing, Ends, GroupConsumer, GroupEvent, TopicPartition, Wake};
 
 /// How long a group feeds its partitions before the other groups of the thread have their turn.
 const FEEDING: Duration = Duration::from_millis(1);
@@ -39,6 +40,7 @@ pub struct Group {
     wake: Arc<Wake>,
     status: Arc<GroupStatus>,
     watch: TopicWatch,
+    ends: PartitionEnds,
     subscribed: Vec<Arc<str>>,
     first_starts: Arc<FirstStarts>,
     active: BTreeMap<TopicPartition, Active>,
@@ -75,6 +77,7 @@ impl Group {
         let handle = GroupHandle { status: status.clone(), commands: tell, wake: wake.clone() };
         let group = Self {
             watch,
+            ends: PartitionEnds::default(),
             commands,
             subscribed: topics.clone(),
             status,
@@ -112,6 +115,7 @@ impl Group {
 
     /// Does what there is to do, without waiting. Returns how long nothing will need doing unless the bell rings.
     pub(super) fn step(&mut self) -> Duration {
+        self.status.pulse.beat(Instant::now());
         self.obey();
         let Some(consumer) = &self.consumer else { return self.wait_for_close() };
         for event in consumer.poll() {
@@ -187,6 +191,7 @@ impl Group {
                 );
             }
             self.closing = None;
+            self.status.pulse.rest();
             self.status.update(|status| status.left = true);
         }
         IDLE
@@ -256,6 +261,7 @@ impl Group {
             match change {
                 Change::Topics(topics) => self.subscribe_to(topics),
                 Change::Ids(ids) => self.stop_recreated(&ids),
+                Change::Ends(ends) => self.learn_ends(ends),
             }
         }
     }
@@ -300,6 +306,19 @@ impl Group {
         }
     }
 
+    /// Says which partitions are held by a transaction that was left open.
+    fn learn_ends(&mut self, ends: BTreeMap<TopicPartition, Ends>) {
+        self.ends.retain(|at| self.active.contains_key(at));
+        for (at, Ends { high_watermark, last_stable }) in self.ends.learn(Instant::now(), ends) {
+            tracing::warn!(
+                target: "callgate::consume", code = "run.transaction-left-open", group = %self.settings.group_id,
+                partition = %at, last_stable_offset = last_stable, high_watermark,
+                "a producer has had a transaction open in a partition for more than {STANDS_STILL:?}: the records above the last \
+                 stable offset wait until it ends. Find it with kafka-transactions.sh find-hanging or describe-producers"
+            );
+        }
+    }
+
     fn fence_all(&mut self) {
         for active in self.active.values() {
             active.partition.fence();
@@ -335,12 +354,14 @@ impl Group {
         let stopped: Vec<_> = self
             .active
             .values()
-            .filter_map(|active| Some((active.partition.at.to_string(), active.partition.stop_reason()?)))
+            .filter_map(|active| Some((active.partition.at.to_string(), active.partition.stopped()?)))
             .collect();
         let held = self.active.values().map(|active| active.partition.held()).sum();
+        let lag = self.ends.lag(self.active.iter().map(|(at, active)| (at, active.front())));
         self.status.update(|status| {
             status.stopped = stopped;
             status.held = held;
+            status.lag = lag;
         });
         if self.commits.is_on_its_way() || self.stopping {
             return;

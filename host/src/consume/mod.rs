@@ -8,6 +8,7 @@
 mod active;
 mod commits;
 mod group;
+mod lag;
 mod opening;
 mod partition;
 mod poller;
@@ -15,6 +16,7 @@ mod status;
 mod watch;
 
 pub use group::{Group, GroupHandle, GroupSettings, Intent};
+pub use lag::Lag;
 pub use opening::FirstStart;
 pub use partition::{Bounds, Held, Hold, Partition, Place};
 pub use poller::{Poller, Pollers};

@@ -13,6 +13,7 @@ use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
 use callgate_core::offsets::{Commit, Offsets, Ticket};
 use callgate_core::order::{LaneId, Lanes, Ordering};
 use callgate_core::record::Record;
+use callgate_core::stop::Stop;
 use tokio::sync::Notify;
 
 pub use self::place::{Held, Hold, Place};
@@ -60,8 +61,8 @@ impl State {
 /// Why nothing is taken in.
 #[derive(Debug, Default)]
 struct Stops {
-    for_now: Option<String>,
-    for_good: Option<String>,
+    for_now: Option<Stop>,
+    for_good: Option<Stop>,
 }
 
 /// See the module.
@@ -79,7 +80,7 @@ pub struct Partition {
     abandoned: AtomicBool,
     fenced: AtomicBool,
     fence: Notify,
-    stopped: Mutex<Stops>,
+    stops: Mutex<Stops>,
     wake: Arc<Wake>,
 }
 
@@ -130,7 +131,7 @@ impl Partition {
             abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             fence: Notify::new(),
-            stopped: Mutex::default(),
+            stops: Mutex::default(),
             wake,
         }
     }
@@ -141,7 +142,7 @@ impl Partition {
 
     /// How many more records may be taken in now; 0 while it is full or stopped.
     pub fn room(&self) -> usize {
-        if self.is_abandoned() || self.stop_reason().is_some() {
+        if self.is_abandoned() || self.stopped().is_some() {
             return 0;
         }
         let state = self.state();
@@ -310,6 +311,11 @@ impl Partition {
         self.state().started
     }
 
+    /// Below this offset all records have ended: where the group would go on.
+    pub fn front(&self) -> i64 {
+        self.state().offsets.committable()
+    }
+
     /// Records in memory, waiting or being worked on.
     pub fn held(&self) -> usize {
         self.state().records
@@ -343,9 +349,9 @@ impl Partition {
         }
     }
 
-    /// Takes in nothing more until [`go_on`](Self::go_on): the reason is for the operator.
-    pub fn stop(&self, reason: String) {
-        self.stops().for_now = Some(reason);
+    /// Takes in nothing more until [`go_on`](Self::go_on): why is for the operator.
+    pub fn stop(&self, stop: Stop) {
+        self.stops().for_now = Some(stop);
     }
 
     /// Ends a stop that is not for good.
@@ -356,8 +362,8 @@ impl Partition {
     }
 
     /// Takes in nothing more as long as this assignment lasts: only the operator can say how to go on.
-    pub fn stop_for_good(&self, reason: String) {
-        self.stops().for_good = Some(reason);
+    pub fn stop_for_good(&self, stop: Stop) {
+        self.stops().for_good = Some(stop);
     }
 
     /// Whether only the operator can say how to go on.
@@ -366,11 +372,11 @@ impl Partition {
     }
 
     fn stops(&self) -> MutexGuard<'_, Stops> {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why nothing is taken in, if so.
-    pub fn stop_reason(&self) -> Option<String> {
+    pub fn stopped(&self) -> Option<Stop> {
         let stops = self.stops();
         stops.for_good.as_ref().or(stops.for_now.as_ref()).cloned()
     }

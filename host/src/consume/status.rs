@@ -1,6 +1,12 @@
-//! What an operator may know of a group, kept for `/readyz` and `/metrics`.
+//! What an operator may know of a group, kept for the probes and `/metrics`.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use callgate_core::stop::Stop;
+
+use super::lag::Lag;
+use crate::pulse::Pulse;
 
 /// A group as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,13 +22,15 @@ pub struct GroupSnapshot {
     /// Partitions being polled.
     pub assigned: usize,
     /// Those that take in nothing more, and why.
-    pub stopped: Vec<(String, String)>,
+    pub stopped: Vec<(String, Stop)>,
     /// Rebalances since the start.
     pub rebalances: u64,
     /// Commits that the broker did not take.
     pub failed_commits: u64,
     /// Records in memory.
     pub held: usize,
+    /// How far it is behind; `None` before the broker has told where the partitions end.
+    pub lag: Option<Lag>,
 }
 
 /// A group's snapshot, shared between its polling thread and whoever asks.
@@ -30,12 +38,14 @@ pub struct GroupSnapshot {
 pub struct GroupStatus {
     /// The consumer group.
     pub group_id: String,
+    /// Its turns on its polling thread, as long as it has not been left.
+    pub pulse: Pulse,
     snapshot: Mutex<GroupSnapshot>,
 }
 
 impl GroupStatus {
     pub(super) fn new(group_id: String) -> Self {
-        Self { group_id, snapshot: Mutex::default() }
+        Self { group_id, pulse: Pulse::new(Instant::now()), snapshot: Mutex::default() }
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut GroupSnapshot)) {

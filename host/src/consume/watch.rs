@@ -1,20 +1,22 @@
-//! What changes at the broker without a rebalance: topics that appear or go, where patterns want them, and topics that
-//! were deleted and made again under a consumer.
+//! What changes at the broker without a rebalance: topics that appear or go, where patterns want them, topics that were
+//! deleted and made again under a consumer, and where the partitions end.
 //!
 //! Patterns are not the client's own: they would be another regex dialect, and would know neither the tenant's topics nor
 //! which ones never match. And the client does not notice a topic that was made again if its new end is higher: what it
 //! skips would be lost in silence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Intake;
-use crate::broker::{GroupQuestions, Wake};
+use crate::broker::{Ends, GroupQuestions, TopicPartition, Wake};
 
 const EVERY: Duration = Duration::from_secs(2);
+/// Where partitions end is for people, who look less often.
+const ENDS_EVERY: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What has changed.
@@ -23,6 +25,8 @@ pub(super) enum Change {
     Topics(Vec<Arc<str>>),
     /// These are the ids of the consumed topics now.
     Ids(BTreeMap<Arc<str>, [u8; 16]>),
+    /// So far the consumed partitions go now.
+    Ends(BTreeMap<TopicPartition, Ends>),
 }
 
 /// Looks now and then, on a thread of its own that ends with the group's client.
@@ -35,10 +39,18 @@ pub(super) struct TopicWatch {
 /// What is looked at.
 #[derive(Default)]
 struct Asked {
-    consumed: Mutex<Vec<Arc<str>>>,
+    consumed: Mutex<Vec<TopicPartition>>,
+    // They are others now: where they end is not known.
+    others: AtomicBool,
     has_patterns: AtomicBool,
     // What the patterns want may be another thing now: what was told last counts for nothing.
     anew: AtomicBool,
+}
+
+impl Asked {
+    fn consumed(&self) -> Vec<TopicPartition> {
+        self.consumed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl TopicWatch {
@@ -53,6 +65,7 @@ impl TopicWatch {
         let look = asked.clone();
         let thread = thread::spawn(move || {
             let (mut last_topics, mut last_ids) = (None, None);
+            let mut ends_due = Instant::now();
             while !questions.is_closed() {
                 if look.anew.swap(false, Ordering::AcqRel) {
                     last_topics = None;
@@ -60,7 +73,12 @@ impl TopicWatch {
                 if look.has_patterns.load(Ordering::Acquire) {
                     tell(wanted(&questions, &*intake), &mut last_topics, Change::Topics, &send, &wake);
                 }
-                tell(ids(&questions, &look.consumed), &mut last_ids, Change::Ids, &send, &wake);
+                let consumed = look.consumed();
+                tell(ids(&questions, &consumed), &mut last_ids, Change::Ids, &send, &wake);
+                if look.others.swap(false, Ordering::AcqRel) || Instant::now() >= ends_due {
+                    ends_due = Instant::now() + ENDS_EVERY;
+                    tell(questions.ends(&consumed, PATIENCE), &mut None, Change::Ends, &send, &wake);
+                }
                 thread::park_timeout(EVERY);
             }
         });
@@ -74,9 +92,11 @@ impl TopicWatch {
         self.thread.unpark();
     }
 
-    /// Whose ids are to be looked at from now on.
-    pub(super) fn consume(&self, topics: Vec<Arc<str>>) {
-        *self.asked.consumed.lock().unwrap_or_else(PoisonError::into_inner) = topics;
+    /// What is consumed from now on: topics whose ids, partitions whose ends are to be looked at.
+    pub(super) fn consume(&self, partitions: Vec<TopicPartition>) {
+        *self.asked.consumed.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
+        self.asked.others.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 
     /// The next change, if there is one.
@@ -89,12 +109,12 @@ fn wanted(questions: &GroupQuestions, intake: &dyn Intake) -> Result<Vec<Arc<str
     Ok(questions.topics(None, PATIENCE)?.into_keys().filter(|topic| intake.routes(topic)).collect())
 }
 
-fn ids(questions: &GroupQuestions, topics: &Mutex<Vec<Arc<str>>>) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
-    let topics = topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+fn ids(questions: &GroupQuestions, consumed: &[TopicPartition]) -> Result<BTreeMap<Arc<str>, [u8; 16]>, String> {
+    let topics: BTreeSet<&str> = consumed.iter().map(|at| &*at.topic).collect();
     if topics.is_empty() {
         return Ok(BTreeMap::new());
     }
-    questions.topic_ids(&topics.iter().map(|topic| &**topic).collect(), PATIENCE)
+    questions.topic_ids(&topics, PATIENCE)
 }
 
 /// Tells what differs from the last time.

@@ -12,6 +12,7 @@ use callgate_core::reply::ReplyPolicy;
 use callgate_core::route::{Route, TopicList, TopicSelector};
 use tokio::sync::Semaphore;
 
+use super::activity::Activity;
 use super::gate::Gate;
 use super::probation::Probation;
 use super::quota::Quota;
@@ -84,6 +85,8 @@ pub struct Bound {
     pub handler: Arc<Handler>,
     /// The route.
     pub route: Arc<Route>,
+    /// What is being done for the handler, all its routes together.
+    pub activity: Arc<Activity>,
     pub(super) limits: CallLimits,
     // Calls at once: this route's, and its tenant's.
     pub(super) route_slots: Arc<Semaphore>,
@@ -99,7 +102,18 @@ impl Bound {
         is_called_at_once || self.quota.takes_one_that_waits()
     }
 
-    fn new(handler: &Arc<Handler>, route: &Arc<Route>, quota: &Arc<Quota>, before: Option<&Arc<Self>>) -> Self {
+    /// Whether its circuit breaker is open; `None` where it has none.
+    pub fn has_open_breaker(&self) -> Option<bool> {
+        self.gate.as_ref().map(|gate| gate.has_open_breaker())
+    }
+
+    fn new(
+        handler: &Arc<Handler>,
+        route: &Arc<Route>,
+        activity: &Arc<Activity>,
+        quota: &Arc<Quota>,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         // The calls in flight of the version before count as well, so that a swap does not double the bound.
         let same = before.filter(|before| before.route.max_in_flight == route.max_in_flight);
         // A new version has not failed yet.
@@ -112,6 +126,7 @@ impl Bound {
         Self {
             handler: handler.clone(),
             route: route.clone(),
+            activity: activity.clone(),
             limits,
             route_slots: same
                 .map_or_else(|| Arc::new(Semaphore::new(route.max_in_flight)), |before| before.route_slots.clone()),
@@ -162,10 +177,12 @@ impl RouteTable {
         before: Option<&Self>,
     ) -> Self {
         let mut table = Self { topics: HashMap::new(), patterns: Vec::new(), never: never.clone() };
+        let activities = before.map(Self::activities).unwrap_or_default();
         for handler in handlers {
+            let activity = activities.get(&*handler.name).map_or_else(Arc::default, |&known| known.clone());
             for (selector, route) in &handler.routes {
                 let known = before.and_then(|before| before.known(selector));
-                let bound = Arc::new(Bound::new(handler, route, quota, known));
+                let bound = Arc::new(Bound::new(handler, route, &activity, quota, known));
                 match selector {
                     TopicSelector::Topic(topic) => {
                         table.topics.insert(topic.clone(), bound);
@@ -175,6 +192,16 @@ impl RouteTable {
             }
         }
         table
+    }
+
+    /// All routes.
+    pub(super) fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
+        self.topics.values().chain(self.patterns.iter().map(|(_, bound)| bound))
+    }
+
+    /// What is being done for each handler, by its name.
+    fn activities(&self) -> HashMap<&str, &Arc<Activity>> {
+        self.bounds().map(|bound| (&*bound.handler.name, &bound.activity)).collect()
     }
 
     /// The route with these same topics.
@@ -204,8 +231,7 @@ impl RouteTable {
 
     /// Lets the records of all routes pass their circuit breakers.
     pub(super) fn open_gates(&self) {
-        let bounds = self.topics.values().chain(self.patterns.iter().map(|(_, bound)| bound));
-        bounds.filter_map(|bound| bound.gate.as_ref()).for_each(|gate| gate.open());
+        self.bounds().filter_map(|bound| bound.gate.as_ref()).for_each(|gate| gate.open());
     }
 
     /// The topics that are named.

@@ -103,7 +103,10 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
                 {
                     Box::pin(carry(worker, job, next)).await;
                 }
-                tokio::time::sleep(after).await;
+                {
+                    let _waits = unit.bound.activity.begin_retry();
+                    tokio::time::sleep(after).await;
+                }
                 // The version that is current when its time comes.
                 let Some(bound) = job.routes.get(&unit.record.coordinate.topic) else { return unit.place.put_down() };
                 is_first_call = !Arc::ptr_eq(&unit.bound.handler, &bound.handler);

@@ -10,10 +10,11 @@ use super::bound::{Handler, RouteTable, Routes, Tenant, never_matched};
 use super::host::HostSettings;
 use super::intake::GroupIntake;
 use super::jobs::Jobs;
+use super::overview::GroupView;
 use super::quota::Quota;
 use super::room::{Room, SetAside};
 use super::unit::RecordUnit;
-use crate::consume::{Bounds, Group, GroupHandle, GroupSettings, GroupStatus, Intent, Pollers};
+use crate::consume::{Bounds, Group, GroupHandle, GroupSettings, Intent, Pollers};
 use crate::settle::{Guarantee, Settlements};
 
 /// How long what was sent may take to be acknowledged when a client set is given up.
@@ -164,8 +165,8 @@ impl Clients {
     }
 
     /// The groups that run.
-    pub(super) fn groups(&self) -> impl Iterator<Item = &Arc<GroupStatus>> {
-        self.groups.values().map(|group| group.handle.status())
+    pub(super) fn groups(&self) -> impl Iterator<Item = GroupView> {
+        self.groups.values().map(|group| GroupView::new(group.handle.status(), &group.routes))
     }
 
     /// Takes up again what was stopped for good, and lets paused routes go on.

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use callgate_core::breaker::{Breaker, BreakerPolicy, Change, Pass};
+use callgate_core::breaker::{Breaker, BreakerPolicy, Change, Pass, Position};
+use callgate_core::stop::{Stop, StopCause};
 
 use super::bound::Bound;
 use super::jobs::Job;
@@ -49,6 +50,11 @@ impl Gate {
         }
     }
 
+    /// Whether the breaker is open, or tries a few records to see whether it still should be.
+    pub(super) fn has_open_breaker(&self) -> bool {
+        self.breaker().position() != Position::Closed
+    }
+
     /// Lets records pass: an operator says so.
     pub(super) fn open(&self) {
         self.breaker().close();
@@ -70,7 +76,8 @@ pub(super) async fn pass(job: &Job, unit: &mut RecordUnit) -> Option<bool> {
             }
             Err(wait) => {
                 waited = true;
-                job.partition.stop(format!("the circuit breaker of {} is open", unit.bound.handler));
+                let reason = format!("the circuit breaker of {} is open", unit.bound.handler);
+                job.partition.stop(Stop::new(StopCause::RoutePaused, reason));
                 tokio::time::sleep(wait.min(LOOK)).await;
             }
         }

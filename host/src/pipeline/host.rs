@@ -11,10 +11,12 @@ use super::bound::Handler;
 use super::clients::{Clients, Surroundings, tell_refused};
 use super::jobs::Jobs;
 use super::observe::Observer;
+use super::overview::GroupView;
 use super::room::{Room, SetAside};
 use super::worker::{self, Worker};
-use crate::consume::{FirstStart, GroupStatus, Pollers};
+use crate::consume::{FirstStart, Pollers};
 use crate::invoke::{self, Invoker, Network, Watchdog};
+use crate::pulse::Pulse;
 use crate::settle::Guarantee;
 
 /// Between attempts to make clients that the Kafka client has refused.
@@ -52,6 +54,7 @@ pub struct Host {
     jobs: Arc<Jobs>,
     memory: Arc<Room>,
     workers: Vec<JoinHandle<()>>,
+    pulses: Vec<Arc<Pulse>>,
     stop_workers: watch::Sender<bool>,
     pollers: Pollers,
     tenants: BTreeMap<Arc<str>, Clients>,
@@ -77,11 +80,14 @@ impl Host {
         let memory = Room::new(settings.memory);
         let shared = worker::Shared { jobs: jobs.clone(), observer, memory: memory.clone() };
         let (stop_workers, stop) = watch::channel(false);
-        let workers = (0..settings.workers)
-            .map(|index| {
+        let pulses: Vec<_> = (0..settings.workers).map(|_| Arc::new(Pulse::new(Instant::now()))).collect();
+        let workers = pulses
+            .iter()
+            .enumerate()
+            .map(|(index, pulse)| {
                 let invoker = Invoker::new(&settings.invoke, &watchdog)?;
                 let slots = settings.invoke.slots as usize;
-                Ok(Worker::start(index, invoker, slots, shared.clone(), stop.clone()))
+                Ok(Worker::start(index, invoker, slots, shared.clone(), pulse.clone(), stop.clone()))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Self {
@@ -91,6 +97,7 @@ impl Host {
             jobs,
             memory,
             workers,
+            pulses,
             stop_workers,
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
@@ -103,6 +110,11 @@ impl Host {
     /// What outgoing requests of guests share.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The pulses of the workers, in their order.
+    pub(super) fn pulses(&self) -> &[Arc<Pulse>] {
+        &self.pulses
     }
 
     /// What the workers' guests run in.
@@ -180,8 +192,8 @@ impl Host {
     }
 
     /// The groups that run, as an operator may see them.
-    pub fn groups(&self) -> Vec<Arc<GroupStatus>> {
-        self.tenants.values().flat_map(Clients::groups).cloned().collect()
+    pub(super) fn groups(&self) -> Vec<GroupView> {
+        self.tenants.values().flat_map(Clients::groups).collect()
     }
 
     /// Takes partitions up again that were stopped for good: the operator says that what was wrong is mended.

@@ -76,8 +76,11 @@ impl Loader {
 /// What is still to be loaded: tenants take turns, so that one whose components take long to compile holds up nobody's
 /// but its own; and of each handler only what was found last.
 struct Queue<L> {
-    tenants: VecDeque<(Arc<str>, VecDeque<(HandlerName, L)>)>,
+    tenants: VecDeque<(Arc<str>, Line<L>)>,
 }
+
+/// One tenant's, in the order in which they were found.
+type Line<L> = VecDeque<(HandlerName, L)>;
 
 impl<L> Queue<L> {
     fn new() -> Self {

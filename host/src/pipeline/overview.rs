@@ -1,17 +1,25 @@
 //! What an operator may see of a running host at any moment: groups, versions, refusals.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::bound::{Bound, Routes};
 use super::rollout::HandlerName;
 use crate::consume::GroupStatus;
+use crate::pulse::Pulse;
+
+/// A thread that has missed its turns for so long will not go on by itself: each has one within a second, whatever brokers
+/// and handlers do.
+const TOO_LONG: Duration = Duration::from_secs(30);
 
 /// Shared between the reconciler, which writes it, and whoever asks.
 #[derive(Debug, Default)]
 pub struct Overview {
-    groups: ArcSwap<Vec<Arc<GroupStatus>>>,
+    groups: ArcSwap<Vec<GroupView>>,
+    workers: OnceLock<Vec<Arc<Pulse>>>,
     handlers: ArcSwap<Vec<HandlerStatus>>,
     decided: AtomicBool,
     directory_alert: ArcSwapOption<String>,
@@ -21,6 +29,25 @@ pub struct Overview {
     pub refused: AtomicU64,
     /// Versions that were rolled back.
     pub rolled_back: AtomicU64,
+}
+
+/// A group that runs, and its routes.
+#[derive(Debug)]
+pub struct GroupView {
+    /// Its place at the broker.
+    pub status: Arc<GroupStatus>,
+    routes: Arc<Routes>,
+}
+
+impl GroupView {
+    pub(super) fn new(status: &Arc<GroupStatus>, routes: &Arc<Routes>) -> Self {
+        Self { status: status.clone(), routes: routes.clone() }
+    }
+
+    /// The routes of its handlers, as they are now.
+    pub fn routes(&self) -> Vec<Arc<Bound>> {
+        self.routes.table().bounds().cloned().collect()
+    }
 }
 
 /// A handler as it is now.
@@ -47,7 +74,7 @@ pub struct Refused {
 
 impl Overview {
     /// The groups that run.
-    pub fn groups(&self) -> Arc<Vec<Arc<GroupStatus>>> {
+    pub fn groups(&self) -> Arc<Vec<GroupView>> {
         self.groups.load_full()
     }
 
@@ -66,7 +93,26 @@ impl Overview {
         self.directory_alert.load_full()
     }
 
-    pub(super) fn set_groups(&self, groups: Vec<Arc<GroupStatus>>) {
+    /// What does not go on any more, a sentence each: groups that nobody polls, workers that give no turns.
+    pub fn stuck(&self, now: Instant) -> Vec<String> {
+        let groups = self.groups();
+        let groups =
+            groups.iter().map(|group| (&group.status.pulse, format!("{} is not polled", group.status.group_id)));
+        let workers = self.workers.get().into_iter().flatten().enumerate();
+        let workers = workers.map(|(index, pulse)| (&**pulse, format!("worker {index} gives no turns")));
+        groups
+            .chain(workers)
+            .map(|(pulse, what)| (pulse.silence(now), what))
+            .filter(|(silence, _)| *silence > TOO_LONG)
+            .map(|(silence, what)| format!("{what}, for {} s", silence.as_secs()))
+            .collect()
+    }
+
+    pub(super) fn set_workers(&self, workers: &[Arc<Pulse>]) {
+        self.workers.get_or_init(|| workers.to_vec());
+    }
+
+    pub(super) fn set_groups(&self, groups: Vec<GroupView>) {
         self.groups.store(Arc::new(groups));
     }
 
@@ -77,5 +123,22 @@ impl Overview {
 
     pub(super) fn set_directory_alert(&self, alert: Option<String>) {
         self.directory_alert.store(alert.map(Arc::new));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_should_go_on_and_does_not_is_stuck() {
+        let (now, overview) = (Instant::now(), Overview::default());
+        let pulses = [(); 3].map(|()| Arc::new(Pulse::new(now)));
+        overview.set_workers(&pulses);
+        pulses[1].rest();
+        let later = now + Duration::from_secs(45);
+        pulses[2].beat(later);
+        assert_eq!(overview.stuck(later), ["worker 0 gives no turns, for 45 s"]);
+        assert!(overview.stuck(now + TOO_LONG).is_empty(), "it may yet");
     }
 }

@@ -66,6 +66,7 @@ impl Reconciler {
         let (events, inbox) = mpsc::channel();
         let (loads, queue) = mpsc::channel();
         let (sandbox, watchdog) = host.sandbox();
+        overview.set_workers(host.pulses());
         let loader = Loader { compiler: compiler.clone(), sandbox, watchdog }.start(queue, events.clone());
         let operator = Arc::new(operator);
         let state = State {

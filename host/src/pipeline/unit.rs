@@ -9,6 +9,7 @@ use callgate_core::failure::Failure;
 use callgate_core::offsets::Commit;
 use callgate_core::record::{Coordinate, OutgoingRecord, Record};
 use callgate_core::reply::{ReturnAddress, error_reply};
+use callgate_core::stop::Stop;
 
 use super::bound::Bound;
 use super::gate::Gate;
@@ -74,8 +75,8 @@ impl Unit for RecordUnit {
         self.place.partition().is_fenced()
     }
 
-    fn stop_partition(&self, reason: String) {
-        self.place.partition().stop(reason);
+    fn stop_partition(&self, stop: Stop) {
+        self.place.partition().stop(stop);
     }
 
     fn resume_partition(&self) {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use callgate_core::fair::TenantId;
 use callgate_core::limits::CallLimits;
+use callgate_core::stop::{Stop, StopCause};
 use futures::FutureExt;
 use http::{Request, Response};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -26,6 +27,7 @@ use super::observe::Observer;
 use super::room::{Reserved, Room};
 use crate::consume::Partition;
 use crate::invoke::{self, Attempts, CallError, Invoker};
+use crate::pulse::Pulse;
 
 /// How long turns are given before the runtime looks at timers and sockets, which costs a microsecond or two.
 const VISIT: Duration = Duration::from_micros(200);
@@ -61,13 +63,15 @@ impl Worker {
         invoker: Invoker,
         slots: usize,
         shared: Shared,
+        pulse: Arc<Pulse>,
         stop: watch::Receiver<bool>,
     ) -> JoinHandle<()> {
         thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
                 let runtime = invoke::runtime().expect("the system has a timer and a poller left");
-                runtime.block_on(run(invoker, slots, shared, stop));
+                runtime.block_on(run(invoker, slots, shared, &pulse, stop));
+                pulse.rest();
             })
             .expect("the system has a thread left")
     }
@@ -97,6 +101,7 @@ impl Worker {
         // For every component of the chain at once: taken one by one, two chains could wait for each other.
         let slots = self.slots.acquire_many(callable.chain.len() as u32).await.ok();
         let _seat = Seat { permits: [route, tenant, slots], jobs: &self.jobs };
+        let _in_flight = bound.activity.begin_call();
         let began = Instant::now();
         let limits = CallLimits { patience, ..bound.limits };
         let outcome = self.invoker.call_in(callable, request, &limits, bound.route.instances, attempts).await;
@@ -127,7 +132,7 @@ impl Drop for Seat<'_> {
 }
 
 /// Takes turns until `stop` says so or is dropped.
-async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Receiver<bool>) {
+async fn run(invoker: Invoker, slots: usize, shared: Shared, pulse: &Pulse, mut stop: watch::Receiver<bool>) {
     let Shared { jobs, observer, memory } = shared;
     let mailbox = Arc::<Mailbox<Job>>::default();
     let executor = Executor::new(mailbox.clone(), invoker.waits().clone());
@@ -148,7 +153,7 @@ async fn run(invoker: Invoker, slots: usize, shared: Shared, mut stop: watch::Re
         biased;
         _ = stop.changed() => {}
         // Outside tokio's own idea of fairness: a worker is one task to it, which has spent its budget after two records.
-        () = unconstrained(poll_fn(|context| turns.take(context))) => {}
+        () = unconstrained(poll_fn(|context| turns.take(context, pulse))) => {}
     }
 }
 
@@ -167,11 +172,12 @@ struct Turns {
 
 impl Turns {
     /// Gives turns for a while, then has the runtime look at timers and sockets; sleeps when nobody waits for a turn.
-    fn take(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn take(&mut self, context: &mut Context<'_>, pulse: &Pulse) -> Poll<()> {
         self.mailbox.wake_up(context.waker());
         self.wake_up();
         self.executor.come_back();
         let began = self.executor.now();
+        pulse.beat(began);
         while self.executor.now() - began < VISIT {
             self.look_around();
             match self.executor.turn() {
@@ -182,7 +188,10 @@ impl Turns {
                     self.jobs.made_room();
                 }
                 Turn::Begin(tenant) => self.begin(tenant),
-                Turn::None if self.fall_asleep() => return Poll::Pending,
+                Turn::None if self.fall_asleep() => {
+                    pulse.rest();
+                    return Poll::Pending;
+                }
                 Turn::None => {}
             }
         }
@@ -268,7 +277,7 @@ fn host_failed(partition: &Partition) {
         "the partition stops: the host itself failed while a record of it was on its way, see the panic above. Nothing \
          is lost; please report it, and start the host again"
     );
-    partition.stop_for_good("the host failed at one of its records".to_owned());
+    partition.stop_for_good(Stop::new(StopCause::HostFailed, "the host failed at one of its records"));
 }
 
 /// Carries the lane's records one after another, until there are none or the partition is gone. Gives the lane back

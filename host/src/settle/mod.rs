@@ -19,6 +19,7 @@ pub use settlement::{Guarantee, Settlement, Settlements};
 use callgate_core::failure::{Failure, Reason};
 use callgate_core::offsets::Commit;
 use callgate_core::record::{Coordinate, OutgoingRecord};
+use callgate_core::stop::Stop;
 
 /// A record on its way to its end. It is handed back by [`end`](Unit::end), once; if it is dropped instead, its offset
 /// is never committed and it comes again.
@@ -42,7 +43,7 @@ pub trait Unit: Send + Sync + 'static {
     fn is_fenced(&self) -> bool;
 
     /// Its partition takes in nothing more, for that reason.
-    fn stop_partition(&self, reason: String);
+    fn stop_partition(&self, stop: Stop);
 
     /// Its partition goes on.
     fn resume_partition(&self);

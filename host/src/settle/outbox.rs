@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use callgate_core::failure::{Failure, Reason};
 use callgate_core::record::OutgoingRecord;
+use callgate_core::stop::{Stop, StopCause};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
@@ -62,9 +63,9 @@ impl<U: Unit> Outbox<U> {
                         reason = %failure.reason,
                         "a dead letter cannot be written, so the record's partition stands still until it can"
                     );
-                    unit.stop_partition(format!(
-                        "the dead letter of offset {} cannot be written to {topic}: {error}",
-                        record.offset
+                    unit.stop_partition(Stop::new(
+                        StopCause::DeadLetterUnwritable,
+                        format!("the dead letter of offset {} cannot be written to {topic}: {error}", record.offset),
                     ));
                 }
             }

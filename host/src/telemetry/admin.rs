@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -13,6 +14,9 @@ use tokio::net::TcpListener;
 use super::metrics::Metrics;
 use crate::invoke::Network;
 use crate::pipeline::Overview;
+
+/// How long `/healthz` lets those have their turns that seem to be stuck.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What the endpoint tells.
 #[derive(Clone)]
@@ -43,16 +47,30 @@ pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Where the listener fails for good.
 pub async fn serve(listener: TcpListener, told: Told) -> std::io::Result<()> {
     let routes = Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(told);
     axum::serve(listener, routes).await
 }
 
-/// 200 once each handler is loaded or refused, every group is joined, or none of its topics is there, and every assigned
-/// partition is polled. The body
-/// names what is not, each stopped partition, and each version that was refused.
+/// 200 while every group is polled and every worker that has something to do goes on, whatever brokers and handlers do: what
+/// 503 says only a restart can mend. The body has a line for each that does not.
+async fn healthz(State(told): State<Told>) -> Response {
+    let mut stuck = told.overview.stuck(Instant::now());
+    if !stuck.is_empty() {
+        // When the whole process was paused, the clock went on without its threads: they get their turns first.
+        tokio::time::sleep(SECOND_LOOK).await;
+        stuck = told.overview.stuck(Instant::now());
+    }
+    if stuck.is_empty() {
+        return "alive\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, stuck.join("\n") + "\n").into_response()
+}
+
+/// 200 once each handler is loaded or refused, every group is joined, or has no topic that is there, and every assigned
+/// partition is polled. The body names what is not, each stopped partition, and each version that was refused.
 async fn readyz(State(told): State<Told>) -> Response {
     let overview = &told.overview;
     let (mut ready, mut lines) = (overview.is_decided(), String::new());
@@ -60,7 +78,7 @@ async fn readyz(State(told): State<Told>) -> Response {
         lines += "handlers are being loaded\n";
     }
     for group in overview.groups().iter() {
-        let now = group.snapshot();
+        let (group, now) = (&group.status, group.status.snapshot());
         let state = match (now.joined, now.opening, &now.unavailable) {
             (true, 0, _) => format!("joined, {} partitions", now.assigned),
             (true, opening, _) => format!("taking up {opening} partitions"),

@@ -1,79 +1,27 @@
 //! Counters and histograms in Prometheus' text format. Labels come from configuration only, never from records.
 
+mod labels;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use callgate_core::stop::Stop;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use self::labels::{
+    CallLabels, EndLabels, GroupLabels, HandlerLabels, OutboundLabels, OutcomeLabels, RefusedLabels, RouteLabels,
+    StopLabels, TransactionLabels, VersionLabels,
+};
 use crate::invoke::OutboundCount;
-use crate::pipeline::{Bound, Ended, Observer, Overview};
+use crate::pipeline::{Bound, Ended, GroupView, Observer, Overview};
 use crate::settle::{End, TransactionEnd};
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct HandlerLabels {
-    tenant: String,
-    handler: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    tenant: String,
-    handler: String,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndLabels {
-    tenant: String,
-    handler: String,
-    end: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GroupLabels {
-    group: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TransactionLabels {
-    group: String,
-    end: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VersionLabels {
-    tenant: String,
-    handler: String,
-    version: String,
-    digest: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusedLabels {
-    tenant: String,
-    handler: String,
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutboundLabels {
-    tenant: String,
-    outcome: &'static str,
-}
 
 type Histograms = Family<HandlerLabels, Histogram, fn() -> Histogram>;
 
@@ -86,8 +34,14 @@ pub struct Metrics {
     record_seconds: Histograms,
     reuse_given_up: Family<HandlerLabels, Counter>,
     assigned: Family<GroupLabels, Gauge>,
-    stopped: Family<GroupLabels, Gauge>,
+    stopped: Family<StopLabels, Gauge>,
     held: Family<GroupLabels, Gauge>,
+    lag: Family<GroupLabels, Gauge>,
+    worst_lag: Family<GroupLabels, Gauge>,
+    unstable: Family<GroupLabels, Gauge>,
+    in_flight: Family<HandlerLabels, Gauge>,
+    retries: Family<HandlerLabels, Gauge>,
+    open_breakers: Family<RouteLabels, Gauge>,
     rebalances: Family<GroupLabels, Counter>,
     failed_commits: Family<GroupLabels, Counter>,
     outbound: Family<OutboundLabels, Counter>,
@@ -110,6 +64,10 @@ struct HandlerMetrics {
     record_seconds: Histogram,
     replied: Counter,
     done: Counter,
+}
+
+fn number(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
 }
 
 /// From 100 µs to about 50 s.
@@ -177,6 +135,20 @@ impl Default for Metrics {
             "Outgoing requests of handlers, by the class of the status or why there was no response",
             outbound.clone(),
         );
+        let stopped = Family::default();
+        registry.register(
+            "partitions_stopped",
+            "Partitions that take in nothing more, by why; /readyz says more",
+            stopped.clone(),
+        );
+        let (in_flight, retries, open_breakers) = (Family::default(), Family::default(), Family::default());
+        registry.register("calls_in_flight", "Calls of handlers that have begun and not ended", in_flight.clone());
+        registry.register("retries_waiting", "Records that wait for their next attempt", retries.clone());
+        registry.register(
+            "circuit_breaker_open",
+            "1 while the circuit breaker of a route is open or tries a few records, 0 while it is closed",
+            open_breakers.clone(),
+        );
         let mut gauge = |name, help| {
             let family = Family::<GroupLabels, Gauge>::default();
             registry.register(name, help, family.clone());
@@ -184,8 +156,17 @@ impl Default for Metrics {
         };
         Self {
             assigned: gauge("partitions_assigned", "Partitions being polled"),
-            stopped: gauge("partitions_stopped", "Partitions that take in nothing more; /readyz says why"),
+            stopped,
             held: gauge("records_held", "Records in memory, waiting or being worked on"),
+            lag: gauge("lag", "Offsets between what has ended and what can be read, of all assigned partitions"),
+            worst_lag: gauge("lag_of_worst_partition", "The same of the partition that is farthest behind"),
+            unstable: gauge(
+                "last_stable_offset_lag",
+                "Offsets between last stable offset and high watermark: what no reader sees before a transaction ends",
+            ),
+            in_flight,
+            retries,
+            open_breakers,
             rebalances,
             failed_commits,
             outbound,
@@ -221,18 +202,45 @@ impl Metrics {
 
     fn take_groups(&self, overview: &Overview) {
         // Of a group that is gone, only what it has counted stays.
-        for gauges in [&self.assigned, &self.stopped, &self.held] {
+        for gauges in [&self.assigned, &self.held, &self.lag, &self.worst_lag, &self.unstable] {
             gauges.clear();
         }
+        self.stopped.clear();
+        self.in_flight.clear();
+        self.retries.clear();
+        self.open_breakers.clear();
         for group in overview.groups().iter() {
-            let labels = GroupLabels { group: group.group_id.clone() };
-            let now = group.snapshot();
-            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            self.take_routes(group);
+            let labels = GroupLabels { group: group.status.group_id.clone() };
+            let now = group.status.snapshot();
             self.assigned.get_or_create(&labels).set(number(now.assigned));
-            self.stopped.get_or_create(&labels).set(number(now.stopped.len()));
+            for (_, Stop { cause, .. }) in &now.stopped {
+                let labels = StopLabels { group: labels.group.clone(), reason: cause.as_str() };
+                self.stopped.get_or_create(&labels).inc();
+            }
             self.held.get_or_create(&labels).set(number(now.held));
+            if let Some(lag) = now.lag {
+                self.lag.get_or_create(&labels).set(number(lag.records));
+                self.worst_lag.get_or_create(&labels).set(number(lag.worst));
+                self.unstable.get_or_create(&labels).set(number(lag.unstable));
+            }
             self.rebalances.get_or_create(&labels).inner().store(now.rebalances, Ordering::Relaxed);
             self.failed_commits.get_or_create(&labels).inner().store(now.failed_commits, Ordering::Relaxed);
+        }
+    }
+
+    fn take_routes(&self, group: &GroupView) {
+        for bound in group.routes() {
+            let (tenant, handler) = (bound.handler.tenant.name.to_string(), bound.handler.name.to_string());
+            let labels = HandlerLabels { tenant: tenant.clone(), handler: handler.clone() };
+            self.in_flight.get_or_create(&labels).set(number(bound.activity.calls()));
+            self.retries.get_or_create(&labels).set(number(bound.activity.retries_waiting()));
+            if let Some(is_open) = bound.has_open_breaker() {
+                let labels = RouteLabels { tenant, handler, operation: bound.route.operation.to_string() };
+                // Several routes of a handler may have one operation.
+                let gauge = self.open_breakers.get_or_create_owned(&labels);
+                gauge.set(gauge.get().max(i64::from(is_open)));
+            }
         }
     }
 

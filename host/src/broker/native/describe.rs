@@ -1,7 +1,8 @@
-//! librdkafka's administrative calls that describe topics and groups, which the safe wrapper lacks.
+//! librdkafka's administrative calls that describe topics, partitions and groups, which the safe wrapper lacks.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::iter;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use rdkafka::client::NativeClient;
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 use sys::rd_kafka_AclOperation_t as Operation;
+use sys::rd_kafka_IsolationLevel_t as Level;
 use sys::rd_kafka_admin_op_t as Kind;
 
 /// What the client may do with a topic or group; `None` where the broker does not tell.
@@ -30,6 +33,15 @@ pub(in crate::broker) struct NativeTopic {
 pub(in crate::broker) struct NativeGroup {
     pub(in crate::broker) error: Option<RDKafkaErrorCode>,
     pub(in crate::broker) operations: Operations,
+}
+
+/// Which records count when a partition's last offset is asked for.
+#[derive(Clone, Copy)]
+pub(in crate::broker) enum Isolation {
+    /// All: the answer is the high watermark.
+    ReadUncommitted,
+    /// Those before the first open transaction: the answer is the last stable offset.
+    ReadCommitted,
 }
 
 /// A question on its way to a broker. Dropping it gives it up.
@@ -63,6 +75,34 @@ impl<'a> Question<'a> {
             // SAFETY: the client lives as long as the question; names and options are copied by the call.
             unsafe {
                 sys::rd_kafka_DescribeConsumerGroups(client.ptr(), names.as_mut_ptr(), names.len(), options, queue);
+            }
+        })
+    }
+
+    /// One above the last record of each of these partitions. `None` as above.
+    pub(in crate::broker) fn latest_offsets(
+        client: &'a NativeClient,
+        partitions: &TopicPartitionList,
+        isolation: Isolation,
+        timeout: Duration,
+    ) -> Option<Self> {
+        let mut asked = TopicPartitionList::with_capacity(partitions.count());
+        for element in partitions.elements() {
+            asked.add_partition_offset(element.topic(), element.partition(), Offset::End).ok()?;
+        }
+        let level = match isolation {
+            Isolation::ReadUncommitted => Level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+            Isolation::ReadCommitted => Level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+        };
+        Self::ask(client, iter::empty(), Kind::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout, |_, options, queue| {
+            // SAFETY: the client lives as long as the question; list and options are valid, and copied by the call. The
+            // error, where there is one, is ours.
+            unsafe {
+                let error = sys::rd_kafka_AdminOptions_set_isolation_level(options, level);
+                if !error.is_null() {
+                    sys::rd_kafka_error_destroy(error);
+                }
+                sys::rd_kafka_ListOffsets(client.ptr(), asked.ptr(), options, queue);
             }
         })
     }
@@ -146,6 +186,24 @@ impl Answer {
                     partitions: partitions(topic),
                     operations: operations(|count| sys::rd_kafka_TopicDescription_authorized_operations(topic, count)),
                 })
+                .collect()
+        }
+    }
+
+    /// To a question about last offsets: topic, partition, offset. Those that the broker does not tell are missing.
+    pub(in crate::broker) fn latest_offsets(&self) -> Vec<(String, i32, i64)> {
+        // SAFETY: as above.
+        unsafe {
+            let result = sys::rd_kafka_event_ListOffsets_result(self.0.as_ptr());
+            if result.is_null() {
+                return Vec::new();
+            }
+            let mut count = 0;
+            let infos = sys::rd_kafka_ListOffsets_result_infos(result, &mut count);
+            each(infos, count)
+                .map(|info| &*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info))
+                .filter(|at| at.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && at.offset >= 0)
+                .map(|at| (text(at.topic), at.partition, at.offset))
                 .collect()
         }
     }

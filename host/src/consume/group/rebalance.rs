@@ -146,8 +146,7 @@ impl Group {
     }
 
     fn watch_consumed(&self) {
-        let topics: BTreeSet<Arc<str>> = self.active.keys().map(|at| at.topic.clone()).collect();
-        self.watch.consume(topics.into_iter().collect());
+        self.watch.consume(self.active.keys().cloned().collect());
     }
 
     /// Gives partitions up; with `reopen`, to take them up again.

@@ -1,4 +1,5 @@
 use callgate_core::record::Coordinate;
+use callgate_core::stop::StopCause;
 
 use super::*;
 
@@ -153,14 +154,16 @@ async fn whoever_waits_for_the_fence_is_told() {
 #[test]
 fn only_a_stop_for_now_is_ended_by_the_one_who_made_it() {
     let partition = partition(BOUNDS);
-    partition.stop("the dead letter cannot be written".into());
+    let for_now = Stop::new(StopCause::DeadLetterUnwritable, "the dead letter cannot be written");
+    let for_good = Stop::new(StopCause::OffsetOutOfRange, "offset out of range");
+    partition.stop(for_now.clone());
     assert_eq!(partition.room(), 0);
     partition.go_on();
     assert!(partition.room() > 0);
-    partition.stop_for_good("offset out of range".into());
-    partition.stop("the dead letter cannot be written".into());
+    partition.stop_for_good(for_good.clone());
+    partition.stop(for_now);
     partition.go_on();
-    assert_eq!(partition.stop_reason().as_deref(), Some("offset out of range"));
+    assert_eq!(partition.stopped(), Some(for_good));
     assert_eq!(partition.room(), 0);
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_core::record::OutgoingRecord;
+use callgate_core::stop::{Stop, StopCause};
 
 use super::super::Unit;
 use super::super::outbox::{FIRST_PAUSE, MAX_PAUSE};
@@ -106,9 +107,9 @@ impl<U: Unit> Backlog<U> {
             partition = record.partition, offset = record.offset, dead_letter_topic = %topic, error,
             "a dead letter cannot be written, so the record's partition stands still until it can"
         );
-        unit.stop_partition(format!(
-            "the dead letter of offset {} cannot be written to {topic}: {error}",
-            record.offset
+        unit.stop_partition(Stop::new(
+            StopCause::DeadLetterUnwritable,
+            format!("the dead letter of offset {} cannot be written to {topic}: {error}", record.offset),
         ));
         let first = Aside { outcomes: VecDeque::new(), again: None, pause: FIRST_PAUSE };
         let aside = self.aside.entry(key(&outcome)).or_insert(first);
@@ -144,7 +145,7 @@ impl<U: Unit> Backlog<U> {
     /// Stops the partitions of all that waits, or lets them go on.
     pub(super) fn stop(&self, reason: Option<&str>) {
         let tell = |outcome: &Outcome<U>| match reason {
-            Some(reason) => outcome.unit.stop_partition(reason.to_owned()),
+            Some(reason) => outcome.unit.stop_partition(Stop::new(StopCause::TransactionsRefused, reason)),
             None if self.aside.contains_key(&key(outcome)) => {}
             None => outcome.unit.resume_partition(),
         };

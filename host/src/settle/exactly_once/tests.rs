@@ -6,6 +6,7 @@ use bytes::Bytes;
 use callgate_core::failure::Reason;
 use callgate_core::offsets::Commit;
 use callgate_core::record::Coordinate;
+use callgate_core::stop::Stop;
 
 use super::backlog::Backlog;
 use super::parcel::Fates;
@@ -43,7 +44,7 @@ impl Unit for Numbered {
         self.gone.load(Ordering::Relaxed)
     }
 
-    fn stop_partition(&self, _: String) {
+    fn stop_partition(&self, _: Stop) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
