@@ -29,6 +29,7 @@ pub mod offsets;
 pub mod order;
 pub mod origin;
 mod percent;
+pub mod printable;
 pub mod record;
 pub mod reply;
 pub mod request;

@@ -29,7 +29,7 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
 /// What a tenant's replies follow.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyPolicy {
     return_address_headers: Vec<Arc<str>>,
     correlation_headers: Vec<Arc<str>>,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use futures::future::OptionFuture;
 
 use super::compile_component::compiler;
 use super::signals::{Asked, Signals};
@@ -81,14 +82,22 @@ async fn serve(config: &Path, operator: Operator, compiler: Arc<Compiler>) -> an
     let reconciler = Reconciler::start(operator, compiler, Brokers::Real, host, overview.clone(), Box::new(|_| {}));
     let told = Told { overview, metrics, network };
     let mut admin = std::pin::pin!(admin::serve(listener, told));
+    // On a thread of its own: what a `${file:..}` names may not answer, and nobody else is to wait for it.
+    let mut reading = None;
     loop {
-        let asked = tokio::select! {
+        tokio::select! {
             served = &mut admin => return Ok(served?),
-            asked = signals.next() => asked,
-        };
-        match asked {
-            Asked::Reload => reload(config, &reconciler),
-            Asked::Stop => break,
+            asked = signals.next() => match asked {
+                Asked::Reload => {
+                    let config = config.to_owned();
+                    reading = Some(tokio::task::spawn_blocking(move || read(&config)));
+                }
+                Asked::Stop => break,
+            },
+            Some(read) = OptionFuture::from(reading.as_mut()) => {
+                reading = None;
+                reload(config, read?, &reconciler);
+            }
         }
     }
     signals.drain(reconciler).await;
@@ -96,8 +105,8 @@ async fn serve(config: &Path, operator: Operator, compiler: Arc<Compiler>) -> an
 }
 
 /// A faulty file changes nothing.
-fn reload(config: &Path, reconciler: &Reconciler) {
-    match read(config) {
+fn reload(config: &Path, read: Result<Operator, Vec<Fault>>, reconciler: &Reconciler) {
+    match read {
         Ok(operator) => reconciler.reload(operator),
         Err(faults) => {
             for fault in &faults {

@@ -7,6 +7,9 @@ use super::secret::Secret;
 use super::suggest;
 use super::tenant::Tenant;
 
+/// Variables of one handler.
+const MAX_VARIABLES: usize = 256;
+
 /// A variable as it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Variable {
@@ -26,6 +29,15 @@ enum Piece {
 /// Reads the variables, in the file's order.
 pub(crate) fn read(root: &mut Section<'_>) -> Vec<Variable> {
     let written = root.entries_with("env", pieces);
+    if let Some((_, Located { place, .. })) = written.get(MAX_VARIABLES) {
+        let message = format!("`env` has {} variables", written.len());
+        root.report(
+            place,
+            Code::InvalidValue,
+            message,
+            format!("each call gets a copy of all: write at most {MAX_VARIABLES}"),
+        );
+    }
     let variables = written.into_iter().filter_map(|(name, Located { value, place })| {
         let has_nul = value.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains('\0')));
         if name.value.is_empty() || name.value.contains(['=', '\0']) || has_nul {

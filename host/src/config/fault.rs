@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use callgate_core::printable::Printable;
+
 /// Declares the codes once, so that the list, the names and the documentation test cannot drift apart.
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -182,7 +184,8 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: [{}] {} — {}", self.place, self.code, self.message, self.hint)
+        let Self { place, code, message, hint } = self;
+        write!(f, "{}: [{code}] {} — {}", Printable(place), Printable(message), Printable(hint))
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct NamedComponents {
     pub(crate) component: Option<String>,
     /// Those that wrap it.
     pub(crate) middleware: Vec<String>,
+    /// The text is TOML. Of one that is not, nobody knows what else it means.
+    pub(crate) are_all: bool,
 }
 
 /// What was read of a manifest.
@@ -101,11 +103,15 @@ impl Manifest {
     /// The components that a manifest's text names, as far as it can be understood at all: a faulty manifest has them
     /// too, and none of them is a handler of its own.
     pub(crate) fn named_components(text: &str) -> NamedComponents {
-        let (root, _) = toml::de::DeTable::parse_recoverable(text);
+        let (root, errors) = toml::de::DeTable::parse_recoverable(text);
         let component = root.get_ref().get("component").and_then(|value| value.get_ref().as_str());
         let middleware = root.get_ref().get("middleware").and_then(|value| value.get_ref().as_array());
         let middleware = middleware.into_iter().flatten().filter_map(|item| item.get_ref().as_str());
-        NamedComponents { component: component.map(str::to_owned), middleware: middleware.map(str::to_owned).collect() }
+        NamedComponents {
+            component: component.map(str::to_owned),
+            middleware: middleware.map(str::to_owned).collect(),
+            are_all: errors.is_empty(),
+        }
     }
 }
 
@@ -138,7 +144,8 @@ fn middleware(root: &mut Section<'_>) -> Vec<Located<String>> {
         let hint = format!("each call takes an instance of every one at once: write at most {MAX_MIDDLEWARE}");
         root.report(place, Code::InvalidValue, message, hint);
     }
-    written.into_iter().filter_map(|Located { value, place }| inside(root, "middleware", value, place)).collect()
+    let read = written.into_iter().take(MAX_MIDDLEWARE);
+    read.filter_map(|Located { value, place }| inside(root, "middleware", value, place)).collect()
 }
 
 /// The path of a component, which must be one within the tenant's folder.

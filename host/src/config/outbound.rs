@@ -26,6 +26,15 @@ pub struct AllowedOrigin {
     pub authorities: Option<Arc<RootCertStore>>,
 }
 
+impl PartialEq for AllowedOrigin {
+    fn eq(&self, other: &Self) -> bool {
+        let roots = |allowed: &'_ Self| allowed.authorities.as_ref().map(|authorities| authorities.roots.clone());
+        self.origin == other.origin && self.private == other.private && roots(self) == roots(other)
+    }
+}
+
+impl Eq for AllowedOrigin {}
+
 /// Reads the list; paths start at `folder`.
 pub(crate) fn read(section: &mut Section<'_>, folder: &Path) -> Vec<AllowedOrigin> {
     let written = section.texts_and_tables(

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+
+/// Bytes of a file that a value stands in: a device has no end.
+const MAX_CONTENT: u64 = 1 << 20;
 
 /// The environment as it was at start: what the configuration may read of it.
 #[derive(Clone, Debug, Default)]
@@ -133,12 +138,13 @@ fn variable(environment: &Environment, name: &str) -> Result<String, Unresolved>
 
 /// A file's text without the line break that editors put at the end.
 fn content(path: &Path, written: &str) -> Result<String, Unresolved> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Unresolved::new(
-            format!("the file {written} cannot be read: {error}"),
-            "give the path of a readable file with UTF-8 text",
-        )
-    })?;
+    let hint = "give the path of a readable file with UTF-8 text";
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_CONTENT + 1).read_to_string(&mut text));
+    let length = read.map_err(|error| Unresolved::new(format!("the file {written} cannot be read: {error}"), hint))?;
+    if length as u64 > MAX_CONTENT {
+        return Err(Unresolved::new(format!("the file {written} has more than {} MiB", MAX_CONTENT >> 20), hint));
+    }
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }

@@ -30,7 +30,7 @@ impl fmt::Debug for Secret {
 }
 
 /// A tenant's secrets by their names.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<String, Secret>);
 
 impl Secrets {

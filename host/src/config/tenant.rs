@@ -30,7 +30,7 @@ const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A tenant, resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
     /// Its name: the folder's in the deploy directory.
     pub name: Arc<str>,
@@ -45,7 +45,7 @@ pub struct Tenant {
 }
 
 /// What does not depend on the tenant's name: shared by the tenants that get `[tenants.default]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where its dead letters go and what they hold.
     pub dead_letter: DeadLetterPolicy,

@@ -10,6 +10,9 @@ use super::snapshot::Source;
 use super::{Claim, Found, Handler, place};
 use crate::config::{Code, ComponentName, Fault, Kafka, Manifest, Place, Tenant, check_name, fill_env, resolve};
 
+/// Faults of one handler that are told.
+const MAX_FAULTS: usize = 100;
+
 /// What became of a handler's files, within the folder `root` of the tenant of that name.
 pub(super) fn found(
     source: &Source,
@@ -86,10 +89,22 @@ fn handler(
         }),
         _ => {
             faults.sort_by(|a, b| a.place.cmp(&b.place));
-            Err(faults)
+            Err(some_of(faults))
         }
     };
     (outcome, claim)
+}
+
+/// The first ones: each is a line of the log, and a manifest may be nothing but faults.
+fn some_of(mut faults: Vec<Fault>) -> Vec<Fault> {
+    if let Some(more) = faults.len().checked_sub(MAX_FAULTS).filter(|more| *more > 0)
+        && let Some(Fault { place, code, .. }) = faults.get(MAX_FAULTS)
+    {
+        let rest = Fault::new(place, *code, format!("{more} more faults like those before"), "correct those first");
+        faults.truncate(MAX_FAULTS);
+        faults.push(rest);
+    }
+    faults
 }
 
 fn manifest(source: &Source, place: &Place) -> (Option<Manifest>, Vec<Fault>) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Encoding, Parser, Payload, SectionLimited};
 
 use super::outcome::plain;
 
@@ -14,6 +14,9 @@ const HANDLER_P3: &str = "wasi:http/handler@0.3.";
 
 /// How many names a sentence lists.
 const NAMED: usize = 5;
+
+/// Imports and exports of one component.
+const MAX_NAMES: usize = 10_000;
 
 /// Which WASI a component is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +94,13 @@ pub(super) fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(section) if depth == 1 => {
+                few(&section, &names)?;
                 for import in section {
                     names.imports.push(import.map_err(malformed)?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 1 => {
+                few(&section, &names)?;
                 for export in section {
                     names.exports.push(export.map_err(malformed)?.name.name.to_owned());
                 }
@@ -104,6 +109,15 @@ pub(super) fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
         }
     }
     Ok(names)
+}
+
+/// Refuses more names than any component has whose author means well: a copy of each is made.
+fn few<T>(section: &SectionLimited<'_, T>, before: &Names) -> Result<(), NotAHandler> {
+    let names = before.imports.len() + before.exports.len() + section.count() as usize;
+    if names > MAX_NAMES {
+        return Err(NotAHandler::Malformed(format!("it has more than {MAX_NAMES} imports and exports")));
+    }
+    Ok(())
 }
 
 /// Whether `name` is the interface in one of its stable versions. Drafts, such as `0.3.0-rc-2026-01-06`, are other interfaces.

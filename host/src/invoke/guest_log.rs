@@ -4,7 +4,6 @@
 //! whole lines go to the target `guest` with their control characters escaped, and what exceeds the tenant's rate is
 //! dropped, counted, and reported now and then in one line.
 
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use bytes::Bytes;
+use callgate_core::printable::Printable;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -198,22 +198,7 @@ impl Drop for Lines {
 
 /// The line as text in which no byte can pass for another line or steer a terminal.
 fn escape(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        // U+2028 and U+2029 break lines too, and U+202A to U+2069 reorder them on the screen.
-        match character {
-            '\t' => escaped.push('\t'),
-            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                let _ = write!(escaped, "{}", character.escape_unicode());
-            }
-            _ if character.is_control() => {
-                let _ = write!(escaped, "{}", character.escape_default());
-            }
-            _ => escaped.push(character),
-        }
-    }
-    escaped
+    Printable(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line))).to_string()
 }
 
 impl IsTerminal for GuestLog {

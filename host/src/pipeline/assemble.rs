@@ -156,6 +156,7 @@ impl Assembler {
         Ok(Arc::new(Handler {
             callable,
             tenant,
+            settings: found.tenant.clone(),
             name: found.name.clone(),
             version: found.version.clone(),
             group_id: found.group.to_string(),

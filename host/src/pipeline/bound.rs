@@ -17,6 +17,7 @@ use super::gate::Gate;
 use super::probation::Probation;
 use super::quota::Quota;
 use crate::broker::ClientSettings;
+use crate::config;
 use crate::consume::Bounds;
 use crate::invoke::Callable;
 
@@ -58,6 +59,8 @@ pub(super) fn never_matched<'a>(handlers: impl Iterator<Item = &'a Arc<Handler>>
 pub struct Handler {
     /// Whose it is.
     pub tenant: Arc<Tenant>,
+    /// What the operator's file said about the tenant when it was loaded.
+    pub(super) settings: Arc<config::Tenant>,
     /// Its name.
     pub name: Arc<str>,
     /// `sha256:` and 64 hexadecimal digits over all that makes it what it is: components and manifest.

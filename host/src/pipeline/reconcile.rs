@@ -13,7 +13,7 @@ use super::host::Host;
 use super::loader::{Load, Loaded, Loader};
 use super::overview::{HandlerStatus, Overview, Refused};
 use super::rollout::{HandlerName, Latest, Rollout, Version};
-use crate::config::{Fault, Operator};
+use crate::config::{Fault, Operator, TenantLookup};
 use crate::deploy::{self, Deployment, Look, Snapshot, Watch};
 use crate::invoke::{self, Compiler};
 
@@ -357,9 +357,29 @@ impl State {
     }
 
     fn follow(&mut self) {
+        self.stop_outdated();
         let wanted = self.rollout.wanted();
         self.host.follow(&wanted);
         self.publish();
+    }
+
+    /// What the operator has taken away from a tenant is taken from all its versions: one that cannot be made anew under the
+    /// rules of now, since its files are not there any more, is stopped. Its records wait.
+    fn stop_outdated(&mut self) {
+        let operator = &self.operator;
+        let may_run = |version: &Arc<Handler>| match operator.tenant(&version.tenant.name) {
+            TenantLookup::Found(now) => now == version.settings,
+            // A section with faults is no word about the tenant.
+            TenantLookup::Faulty => true,
+            TenantLookup::Unknown => false,
+        };
+        for name in self.rollout.stop_outdated(may_run) {
+            tracing::error!(
+                target: "callgate::deploy", code = "run.version-stopped", tenant = %name.tenant, handler = %name.handler,
+                "the version that ran is stopped: what the operator's file says of its tenant has changed, and its own files \
+                 have been replaced by ones that were refused. Later records wait; correct the files"
+            );
+        }
     }
 
     fn publish(&self) {

@@ -111,6 +111,19 @@ impl<V: Version> Rollout<V> {
         Some(before)
     }
 
+    /// Stops every version whose own files are not there any more, since newer ones were refused, and for which `may_run` says
+    /// no. Returns their names.
+    pub(super) fn stop_outdated(&mut self, may_run: impl Fn(&V) -> bool) -> Vec<HandlerName> {
+        let outdated = self.handlers.iter_mut().filter(|(_, entry)| {
+            entry.latest == Latest::Refused && entry.running.as_ref().is_some_and(|running| !may_run(running))
+        });
+        let stopped = outdated.map(|(name, entry)| {
+            (entry.running, entry.before) = (None, None);
+            name.clone()
+        });
+        stopped.collect()
+    }
+
     /// Only these handlers are left; returns those that are gone.
     pub(super) fn retain(&mut self, names: &BTreeSet<HandlerName>) -> Vec<HandlerName> {
         let gone = self.handlers.keys().filter(|name| !names.contains(name)).cloned().collect();

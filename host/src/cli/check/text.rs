@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use callgate_core::order::Ordering;
+use callgate_core::printable::Printable;
 use callgate_core::route::Instances;
 
 use super::Report;
@@ -16,7 +17,7 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{fault}")?;
     }
     for found in &report.deployment.handlers {
-        writeln!(out, "{}/{} {}", found.tenant, found.name, report.status(found))?;
+        writeln!(out, "{}/{} {}", found.tenant, Printable(&found.name), report.status(found))?;
         match &found.outcome {
             Ok(handler) => {
                 print_handler(handler, out)?;
@@ -47,11 +48,11 @@ fn print_findings(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn print_imports(imports: &Imports, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "  imports of {}", imports.component)?;
+    writeln!(out, "  imports of {}", Printable(&imports.component))?;
     for Group { word, names, values, remark } in &imports.groups {
         let also = values.iter().map(String::as_str).chain(*remark).collect::<Vec<_>>().join(", ");
         let also = if also.is_empty() { also } else { format!(": {also}") };
-        writeln!(out, "    {word} {}{also}", names.join(", "))?;
+        writeln!(out, "    {word} {}{}", Printable(names.join(", ")), Printable(also))?;
     }
     Ok(())
 }
@@ -59,9 +60,9 @@ fn print_imports(imports: &Imports, out: &mut impl Write) -> io::Result<()> {
 fn print_handler(handler: &Handler, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  version {}", handler.version)?;
     for middleware in &handler.middleware {
-        writeln!(out, "  middleware {} {}", middleware.path.display(), middleware.digest)?;
+        writeln!(out, "  middleware {} {}", Printable(middleware.path.display()), middleware.digest)?;
     }
-    writeln!(out, "  component {} {}", handler.component.path.display(), handler.component.digest)?;
+    writeln!(out, "  component {} {}", Printable(handler.component.path.display()), handler.component.digest)?;
     writeln!(out, "  group {}", handler.group)?;
     for HandlerRoute { topics, route, .. } in &handler.routes {
         writeln!(

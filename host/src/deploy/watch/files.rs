@@ -39,6 +39,8 @@ struct Text {
     text: Arc<str>,
     /// The components that it needs, as far as they can be in the folder.
     components: BTreeSet<PathBuf>,
+    /// It may mean others, too.
+    is_unclear: bool,
 }
 
 impl Files {
@@ -112,10 +114,23 @@ impl Files {
         names.filter_map(|(path, _)| path.to_str().and_then(handler_of).map(str::to_owned)).collect()
     }
 
+    /// Whether a manifest is not TOML: which components it means is not known.
+    pub(super) fn any_manifest_is_unclear(&self) -> bool {
+        self.seen
+            .values()
+            .filter_map(|seen| seen.manifest.as_ref())
+            .any(|text| text.as_ref().is_ok_and(|text| text.is_unclear))
+    }
+
     /// When it counts that neither a handler's manifest is there nor its component.
     pub(super) fn absence_counts_at(&self, handler: &str, clock: Clock) -> Instant {
         let files = ["toml", "wasm"].map(|extension| PathBuf::from(format!("{handler}.{extension}")));
         files.iter().filter_map(|file| self.seen.get(file)).map(|seen| seen.counts_at).max().unwrap_or(clock.now)
+    }
+
+    /// When it counts that a handler's manifest is not there.
+    pub(super) fn manifest_absence_counts_at(&self, handler: &str, clock: Clock) -> Instant {
+        self.seen.get(Path::new(&format!("{handler}.toml"))).map_or(clock.now, |seen| seen.counts_at)
     }
 
     /// The components that a handler's manifest names, once the manifest itself counts.
@@ -175,7 +190,8 @@ impl Text {
         let named = Manifest::named_components(&text);
         let component = named.component.map_or_else(|| Some(beside.to_owned()), |name| plain(&name));
         let middleware = named.middleware.iter().filter_map(|name| plain(name));
-        Self { components: component.into_iter().chain(middleware).collect(), text: text.into() }
+        let components = component.into_iter().chain(middleware).collect();
+        Self { components, is_unclear: !named.are_all, text: text.into() }
     }
 }
 

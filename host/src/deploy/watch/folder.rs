@@ -166,9 +166,18 @@ impl Folder {
             }
             candidates.push(candidate);
         }
+        // One whose manifest has just gone keeps its components as long as that does not count: they may be renamed together.
+        let just_gone = self.held.iter().filter(|(name, held)| {
+            held.source.manifest.is_some()
+                && !self.files.is_there(format!("{name}.toml").as_ref())
+                && self.files.manifest_absence_counts_at(name, clock) > clock.now
+        });
+        taken.extend(just_gone.flat_map(|(_, held)| held.files.keys().cloned()));
+        // What a manifest that cannot be understood names may be any of them: none begins to run by itself meanwhile.
+        let any_is_unclear = self.files.any_manifest_is_unclear();
         for name in self.files.components_alone() {
             let component = PathBuf::from(format!("{name}.wasm"));
-            let is_claimed = claimed.contains(&component) && !self.held.contains_key(&name);
+            let is_claimed = (claimed.contains(&component) || any_is_unclear) && !self.held.contains_key(&name);
             if !taken.contains(&component) && !is_claimed {
                 candidates.push(self.candidate(name, false, BTreeSet::from([component]), clock));
             }

@@ -47,6 +47,18 @@ fn a_version_that_is_loaded_again_is_not_the_one_before_itself() {
 }
 
 #[test]
+fn a_version_that_may_run_no_more_is_stopped_unless_another_one_is_on_its_way() {
+    let mut rollout = Rollout::new();
+    let load = find(&mut rollout, "orders", "main");
+    rollout.loaded(&name("orders"), load, Some(Loaded("one", "main")));
+    assert_eq!(rollout.stop_outdated(|_| false), [], "its files are there, and are loaded anew");
+    rollout.refused(&name("orders"));
+    assert_eq!(rollout.stop_outdated(|_| true), []);
+    assert_eq!(rollout.stop_outdated(|_| false), [name("orders")]);
+    assert_eq!(rollout.wanted(), []);
+}
+
+#[test]
 fn once_joined_a_group_does_not_wait_for_a_handler_that_is_added() {
     let mut rollout = Rollout::new();
     let load = find(&mut rollout, "orders", "main");

@@ -250,6 +250,25 @@ fn components_of_a_manifest_that_does_not_count_yet_are_no_handlers() {
 }
 
 #[test]
+fn a_manifest_that_is_renamed_leaves_its_component_to_nobody_meanwhile() {
+    let mut house = House::new(&[("acme/a.toml", "component = \"m.wasm\""), ("acme/m.wasm", "1")]);
+    assert!(!house.after(60_000));
+    house.rename("acme/a.toml", "acme/b.toml");
+    assert!(!house.after(0) && !house.after(900) && house.after(100));
+    assert_eq!(house.told, [with_manifest("acme/b", "component = \"m.wasm\"", &["1"])]);
+}
+
+#[test]
+fn a_typo_in_a_manifest_sets_none_of_its_components_free() {
+    let files = [("acme/orders.toml", "component = \"v1.wasm\""), ("acme/v1.wasm", "1"), ("acme/alone.wasm", "2")];
+    let mut house = House::new(&files);
+    house.write("acme/orders.toml", "component : v1.wasm");
+    assert!(!house.after(0) && house.after(1_000));
+    let orders = "acme/orders: component : v1.wasm | (is not there)".to_owned();
+    assert_eq!(house.told, [handler("acme/alone", &["2"]), orders]);
+}
+
+#[test]
 fn a_component_that_is_missing_may_come_later() {
     let mut house = House::new(&[("acme/orders.toml", "middleware = [\"a/b.wasm\"]")]);
     let orders = |components: &str| format!("acme/orders: middleware = [\"a/b.wasm\"] | {components}");
