@@ -264,29 +264,17 @@ impl Closing {
 pub struct PartitionFeed(native::PartitionQueue<Context>);
 
 impl PartitionFeed {
-    /// Takes at most `max` records that are there now, without waiting. Returns how many there were, with what came in
-    /// between: less than `max` means that it was emptied.
-    pub fn take(&self, max: usize, mut each: impl FnMut(Fed)) -> usize {
-        self.0.take(max, |result| {
-            each(match result {
-                Ok(record) => Fed::Record(record),
-                Err((RDKafkaErrorCode::PartitionEOF, offset)) => Fed::End(offset),
-                Err((code, _)) => Fed::Failed(FeedError::from(code)),
-            });
-        })
+    /// Takes at most `max` records that are there now, without waiting. What `each` gets as an error is the broker's
+    /// word about this partition. Returns how many there were: less than `max` means that it was emptied.
+    pub fn take(&self, max: usize, mut each: impl FnMut(Result<Record, FeedError>)) -> usize {
+        self.0.take(max, |result| each(result.map_err(FeedError::from)))
     }
-}
 
-/// What comes from a partition.
-#[derive(Debug)]
-pub enum Fed {
-    /// Its next record.
-    Record(Record),
-    /// For now there is no record below this offset that has not come. What lies between it and the last record are markers
-    /// of transactions, and what they have aborted.
-    End(i64),
-    /// The broker's word about this partition.
-    Failed(FeedError),
+    /// All that is visible below this offset has been taken; `None` before anything was. It is above the last record where a
+    /// transaction's marker, or what one has aborted, came behind it.
+    pub fn position(&self) -> Option<i64> {
+        self.0.position()
+    }
 }
 
 /// Why a partition cannot be read.

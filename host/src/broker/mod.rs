@@ -13,7 +13,7 @@ mod settings;
 mod transactional;
 mod wake;
 
-pub use consumer::{Assigned, Closing, Fed, FeedError, GroupConsumer, GroupEvent, PartitionFeed, TopicPartition};
+pub use consumer::{Assigned, Closing, FeedError, GroupConsumer, GroupEvent, PartitionFeed, TopicPartition};
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};

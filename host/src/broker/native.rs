@@ -22,7 +22,7 @@ use rdkafka::client::NativeClient;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
 use super::producer::Shipment;
@@ -36,7 +36,7 @@ pub(super) struct PartitionQueue<C: ConsumerContext> {
     partition: i32,
     // Both are used by librdkafka until the queue is destroyed: the wake-up by its callback, the client by the queue.
     _wake: Arc<Wake>,
-    _consumer: Arc<BaseConsumer<C>>,
+    consumer: Arc<BaseConsumer<C>>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread ("completely thread-safe", its INTRODUCTION.md).
@@ -68,12 +68,12 @@ impl<C: ConsumerContext> PartitionQueue<C> {
                 Arc::as_ptr(wake).cast_mut().cast::<c_void>(),
             );
         }
-        Some(Self { queue, topic: topic.clone(), partition, _wake: wake.clone(), _consumer: consumer.clone() })
+        Some(Self { queue, topic: topic.clone(), partition, _wake: wake.clone(), consumer: consumer.clone() })
     }
 
-    /// Takes at most `max` records that are there now, without waiting; where the partition has an error or an end
-    /// instead, its code and offset. Returns how many there were.
-    pub(super) fn take(&self, max: usize, mut each: impl FnMut(Result<Record, (RDKafkaErrorCode, i64)>)) -> usize {
+    /// Takes at most `max` records (or the partition's errors) that are there now, without waiting.
+    /// Returns how many there were.
+    pub(super) fn take(&self, max: usize, mut each: impl FnMut(Result<Record, RDKafkaErrorCode>)) -> usize {
         let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(max);
         // SAFETY: the array has room for `max` pointers, and the call says how many it has written.
         let taken = unsafe {
@@ -90,12 +90,29 @@ impl<C: ConsumerContext> PartitionQueue<C> {
                     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
                         Ok(read(&*message, self.topic.clone(), self.partition))
                     }
-                    error => Err((error.into(), (*message).offset)),
+                    error => Err(error.into()),
                 });
                 sys::rd_kafka_message_destroy(message);
             }
         }
         taken
+    }
+
+    /// One above the last that was taken: record, marker of a transaction, or what one has aborted. `None`: nothing was.
+    ///
+    /// That there is nothing more for now, the client would also tell by itself (`enable.partition.eof`). But it takes what it
+    /// says in a queue for a record when it notes how far that was read; the position is one too high then, and a record
+    /// is skipped the next time it fetches from there, which is after each rebalance.
+    pub(super) fn position(&self) -> Option<i64> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&self.topic, self.partition);
+        // SAFETY: client and list are valid, and the call only writes into the list.
+        let code = unsafe { sys::rd_kafka_position(self.consumer.client().native_ptr(), list.ptr()) };
+        let known = code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        match list.elements().first().filter(|_| known)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
     }
 }
 

@@ -80,8 +80,6 @@ impl ClientSettings {
             // Never skip or repeat in silence: an offset that does not exist stops its partition.
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
-            // How far a partition has been read is told by its records alone only where nobody writes in transactions.
-            .set("enable.partition.eof", "true")
             .set("check.crcs", "true")
             .set("allow.auto.create.topics", if self.embedded { "true" } else { "false" });
         if let Some(instance_id) = instance_id {

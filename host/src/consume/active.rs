@@ -9,7 +9,7 @@ use callgate_core::stop::{Stop, StopCause};
 
 use super::Intake;
 use super::partition::Partition;
-use crate::broker::{Fed, FeedError, PartitionFeed};
+use crate::broker::{FeedError, PartitionFeed};
 
 /// Records taken from one partition before the next one's turn.
 const TURN: usize = 256;
@@ -23,8 +23,6 @@ pub(super) struct Active {
     feed: PartitionFeed,
     // Taken from the feed, but not by the partition yet.
     set_aside: VecDeque<Arc<Record>>,
-    // All below this offset has come from the feed.
-    reached: i64,
     // Records taken at once, as many as the time for it allows.
     at_once: usize,
     /// It has been revoked, or is about to be taken up anew: nothing more is taken in.
@@ -33,7 +31,7 @@ pub(super) struct Active {
 
 impl Active {
     pub(super) fn new(partition: Arc<Partition>, feed: PartitionFeed) -> Self {
-        Self { partition, feed, set_aside: VecDeque::new(), reached: 0, at_once: 1, leaving: false }
+        Self { partition, feed, set_aside: VecDeque::new(), at_once: 1, leaving: false }
     }
 
     /// Takes what the partition has room for, until some time. Returns whether there may be more right now.
@@ -63,12 +61,11 @@ impl Active {
 
     fn take(&mut self, count: usize, intake: &dyn Intake, group: &str) -> usize {
         let mut results = Vec::with_capacity(count);
-        let taken = self.feed.take(count, |fed| results.push(fed));
+        let taken = self.feed.take(count, |result| results.push(result));
         for result in results {
             match result {
-                Fed::Record(record) => self.offer(Arc::new(record), intake),
-                Fed::End(offset) => self.reached = offset,
-                Fed::Failed(error) => feed_failed(group, &self.partition, error),
+                Ok(record) => self.offer(Arc::new(record), intake),
+                Err(error) => feed_failed(group, &self.partition, error),
             }
         }
         taken
@@ -78,7 +75,8 @@ impl Active {
     pub(super) fn front(&self) -> i64 {
         let front = self.partition.front();
         let is_idle = self.set_aside.is_empty() && self.partition.held() == 0;
-        if is_idle { front.max(self.reached) } else { front }
+        let position = if is_idle { self.feed.position() } else { None };
+        position.map_or(front, |position| position.max(front))
     }
 
     /// Takes a record that came by the group's main queue.
