@@ -65,7 +65,8 @@ def quiet(a_ledger, fault, patience):
     ledger = a_ledger(fault)
     with ledger.checker.watching():
         ledger.host.start()
-        ledger.send(RECORDS, kinds=[*KINDS, SLOW], ms=100)
+        # So slow that a commit which covers a call in flight is seen before the call has ended.
+        ledger.send(RECORDS, kinds=[*KINDS, SLOW], ms=500)
         return ledger, quietness(ledger, patience)
 
 
