@@ -70,6 +70,7 @@ soak: build guests $(VENV) ## two hosts on three brokers, faults all the time: M
 bench: RECORDS := 200000
 bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3
 	$(PYTHON) tests/bench.py --records $(RECORDS) --repeats $(REPEATS)
+	$(PYTHON) tests/scale_run.py --handlers $(HANDLERS) --tenants $(TENANTS)
 
 isolation: guests $(VENV) ## one tenant beside another that misbehaves: ONLY=spin,trap SECONDS=8 REPEATS=3
 	$(PYTHON) tests/isolation.py --only '$(ONLY)' --seconds $(SECONDS) --repeats $(REPEATS)
