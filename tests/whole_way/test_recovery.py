@@ -60,6 +60,28 @@ def test_another_host_takes_over(ledger):
     assert twin.stop() == 0
 
 
+def test_a_rebalance_skips_nothing_where_all_has_been_read(new_host):
+    """The client fetches on from where it thinks that it has read to."""
+    host = new_host(kafka=QUICK_TAKEOVER)
+    host.handler("work", "POST /reply-with", partitions=2)
+    host.start()
+
+    def ask_both():
+        records = [host.send("work", answer(), partition=partition, headers=[("reply-to", host.replies.encode())])
+                   for partition in (0, 1)]
+        for record in records:
+            host.await_end(record)
+        # So that the client asks for more in vain.
+        time.sleep(2)
+
+    ask_both()
+    twin = host.twin().start()
+    ask_both()
+    assert twin.stop() == 0
+    ask_both()
+    assert len(host.kafka.log(host.replies).all()) == 6
+
+
 def test_a_waiting_retry_keeps_nothing_else_from_being_done_once(new_host):
     """It holds back the committed offset of its partition, but what ended in the others is not done again."""
     host = new_host(kafka=QUICK_TAKEOVER)
