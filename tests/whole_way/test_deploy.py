@@ -247,6 +247,39 @@ def test_sighup_changes_a_tenant_and_touches_no_other(host):
     assert rebalances in host.get("/metrics")[1]
 
 
+def test_rights_that_are_taken_away_end_for_a_version_whose_files_are_refused(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    assert version_of(host.ask("env")) == "1"
+    write(host, "env", "this is no TOML")
+    host.until(lambda: metric(host, r'callgate_handler_refused\{.*code="config.syntax"\} 1'), "does not refuse it")
+    host.process.send_signal(signal.SIGHUP)
+    host.until(lambda: "was read again" in host.log(), "does not read the file again")
+    assert version_of(host.ask("env")) == "1", "nothing has changed for its tenant"
+    host.configure(tenant={"reply_topics": [f"{host.tenant}.elsewhere"]})
+    host.process.send_signal(signal.SIGHUP)
+    host.until(lambda: "run.version-stopped" in host.log(), "does not stop it")
+    waiting = host.send("env", headers=[("reply-to", host.replies.encode())])
+    host.until(lambda: not metric(host, r"callgate_handler_version\{"), "goes on with it")
+    host.configure()
+    write(host, "env", toml({"component": "mischief.wasm", "env": {"VERSION": "2"},
+                             "routes": [{"topic": host.topic("env"), "operation": "GET /env"}]}))
+    host.process.send_signal(signal.SIGHUP)
+    host.await_end(waiting)
+    assert version_of(host.ask("env")) == "2"
+
+
+def test_a_secret_that_never_comes_keeps_nobody_waiting(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    os.mkfifo(host.folder / "secret")
+    host.configure(tenant={"secrets": {"K": "${file:secret}"}})
+    host.process.send_signal(signal.SIGHUP)
+    assert version_of(host.ask("env")) == "1"
+    assert host.get("/healthz")[0] == 200
+    assert host.stop() == 0
+
+
 def test_a_faulty_file_changes_nothing(host):
     host.handler("env", "GET /env", env={"VERSION": "1"})
     host.start()

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use callgate_core::printable::Printable;
 use clap::Args;
 use serde_json::json;
 
@@ -109,7 +110,7 @@ impl Compile {
             })
             .to_string(),
         };
-        match writeln!(io::stdout(), "{line}") {
+        match writeln!(io::stdout(), "{}", Printable(line)) {
             // A reader that has gone, such as `head`, does not keep the cache from being filled.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             printed => printed,
@@ -133,7 +134,7 @@ fn compile(Listed { name, file }: &Listed, compiler: &Compiler) -> anyhow::Resul
     let bytes = file.read().with_context(|| format!("{name} cannot be read"))?;
     let is_new = !compiler.has(&bytes);
     if is_new {
-        eprintln!("compiling {name}, {} KiB", bytes.len() / 1024);
+        eprintln!("compiling {}, {} KiB", Printable(name), bytes.len() / 1024);
     }
     let began = Instant::now();
     match compiler.load(&bytes) {

@@ -156,6 +156,27 @@ fn each_tenants_first_group_has_a_client_before_any_tenants_second() {
 }
 
 #[test]
+fn a_manifest_of_nothing_but_faults_is_told_in_a_hundred_lines() {
+    let keys: String = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
+    let deployment = House::new(&[("acme/a.toml", &keys), ("acme/a.wasm", "1")]).read();
+    let faults = deployment.handlers[0].outcome.as_ref().expect_err("a faulty handler");
+    assert_eq!(faults.len(), 101);
+    assert_eq!(faults[100].message, "4900 more faults like those before");
+}
+
+#[test]
+fn a_handler_has_so_many_routes_and_variables_and_no_more() {
+    let routes = |count| (0..count).map(|n| format!("[[routes]]\ntopic = \"acme.{n}\"\n")).collect::<String>();
+    let variables = |count| (0..count).map(|n| format!("V{n} = \"\"\n")).collect::<String>();
+    let manifest = |env, topics| format!("[env]\n{}{}", variables(env), routes(topics));
+    for (text, sound) in [(manifest(256, 256), true), (manifest(257, 1), false), (manifest(1, 257), false)] {
+        let deployment = House::new(&[("acme/a.toml", &text), ("acme/a.wasm", "1")]).read();
+        let expected = if sound { "callgate.acme" } else { "config.invalid-value" };
+        assert_eq!(summary(&deployment), [format!("acme/a: {expected}")]);
+    }
+}
+
+#[test]
 fn what_a_tenants_manifests_may_take_is_bounded_and_others_have_their_own() {
     let routes: String = (0..250).map(|n| format!("[[routes]]\ntopic = \"acme.{n}\"\n")).collect();
     let manifests: Vec<_> =

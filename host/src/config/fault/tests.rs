@@ -15,6 +15,16 @@ fn a_fault_says_where_what_and_what_to_do() {
     );
 }
 
+#[test]
+fn a_fault_is_one_line_whatever_a_stranger_has_written() {
+    let place = Place::File("acme/\x1b[31mx\n.toml".into());
+    let fault = Fault::new(&place, Code::ComponentMissing, "a\nforged line.wasm is not there", "put it there\x07");
+    assert_eq!(
+        fault.to_string(),
+        "acme/\\u{1b}[31mx\\n.toml: [deploy.component-missing] a\\nforged line.wasm is not there — put it there\\u{7}"
+    );
+}
+
 /// The codes that a part of `docs/errors.md` has sections for.
 fn documented(part: &str) -> BTreeSet<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");

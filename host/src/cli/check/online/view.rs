@@ -45,7 +45,7 @@ impl View {
         };
         let routes =
             || subjects.iter().flat_map(|subject| subject.handler.routes.iter().map(|route| (subject.handler, route)));
-        if routes().any(|(_, route)| matches!(route.topics, TopicSelector::Pattern { .. })) {
+        if routes().any(|(_, route)| route.topics.is_pattern()) {
             view.names = inspector.topic_names()?.into_iter().map(Arc::from).collect();
         }
         let mut dead_letters: BTreeMap<Arc<str>, (&Tenant, Arc<str>)> = BTreeMap::new();
