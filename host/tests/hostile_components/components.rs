@@ -53,6 +53,13 @@ fn files(coffee: &[u8]) -> Vec<Hostile> {
             Refused,
             "no valid component",
         ),
+        // 10,001 exports, by its own account.
+        hostile(
+            "more names than anybody needs",
+            [&component[..], b"\x0b\x02\x91\x4e"].concat(),
+            Refused,
+            "more than 10000 imports and exports",
+        ),
         hostile(
             "number without an end",
             [&component[..], b"\x0b\x80\x80\x80\x80\x80\x80\x80\x80"].concat(),
