@@ -6,6 +6,8 @@ RECORDS := 100000
 KILLS := 10
 DELIVERY := at-least-once
 REPEATS := 3
+QUICK :=
+OUT :=
 SECONDS := 8
 MINUTES := 5
 SWAPS := 30
@@ -63,14 +65,12 @@ kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and 
 	$(PYTHON) tests/kill_run.py --records $(RECORDS) --kills $(KILLS) --delivery $(DELIVERY)
 
 soak: MINUTES := 30
-soak: build guests $(VENV) ## two hosts on three brokers, faults all the time: MINUTES=30 DELIVERY=exactly-once ORDERING=key SEED=1
-	$(PYTHON) tests/soak.py --minutes $(MINUTES) $(if $(DELIVERY),--delivery $(DELIVERY)) \
-		$(if $(ORDERING),--ordering $(ORDERING)) $(if $(SEED),--seed $(SEED))
+soak: build guests $(VENV) ## four hosts on three brokers, faults all the time: MINUTES=30 ORDERING=key RATE=700 SEED=1
+	$(PYTHON) tests/soak.py --minutes $(MINUTES) $(if $(ORDERING),--ordering $(ORDERING)) $(if $(RATE),--rate $(RATE)) \
+		$(if $(SEED),--seed $(SEED))
 
-bench: RECORDS := 200000
-bench: guests $(VENV) ## the host beside a native echo and the bare call: RECORDS=200000 each, REPEATS=3
-	$(PYTHON) tests/bench.py --records $(RECORDS) --repeats $(REPEATS)
-	$(PYTHON) tests/scale_run.py --handlers $(HANDLERS) --tenants $(TENANTS)
+bench: guests $(VENV) ## the host beside its limits and what people do today: ONLY=side-by-side QUICK=1 OUT=docs/figures
+	PYTHONPATH=tests $(PYTHON) -m bench --only '$(ONLY)' $(if $(QUICK),--scale quick) $(if $(OUT),--out $(OUT))
 
 isolation: guests $(VENV) ## one tenant beside another that misbehaves: ONLY=spin,trap SECONDS=8 REPEATS=3
 	$(PYTHON) tests/isolation.py --only '$(ONLY)' --seconds $(SECONDS) --repeats $(REPEATS)

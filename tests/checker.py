@@ -1,7 +1,8 @@
 """States what must hold, from what the broker has: source records, replies, dead letters and committed offsets.
 
 - **I1** each offset that a commit covers, below it or in its metadata, has its end
-- **I2** a record has only the ends of the table of outcomes; one that a commit has covered has none of them again
+- **I2** a record has only the ends of the table of outcomes; one that comes once more is explained by a fault, before
+  which no commit had covered it, and exactly-once by nothing
 - **I3** by first occurrence, replies of a lane are in the order of their records, and so are its dead letters
 - **I4** when all is quiet everything is committed, to the last record
 - **I5** no commit covers what has not ended, and none takes back what an earlier one has said
@@ -10,17 +11,55 @@ It reads with another client than the host's, and sees only what is committed. I
 sample of the commits, so `watching` takes many.
 """
 
-import threading
+import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from committed import Committed
 from confluent_kafka import KafkaException
+from kafka.wire import NoAnswer
+from meanwhile import meanwhile
 
 REPLY, DEAD_LETTER = "reply", "dead letter"
 HOPS = b"1"
 EVERY = 0.1
 """Seconds between two samples."""
+
+
+def now():
+    """Milliseconds since the epoch, by the clock with which hosts stamp what they write."""
+    return time.time() * 1000
+
+
+@dataclass(eq=False)
+class Fault:
+    """Something that was done to a host or to a broker. Times are milliseconds since the epoch."""
+
+    began: float
+    healed: float = float("inf")
+
+
+class Repetition(NamedTuple):
+    """An end that a record had already."""
+
+    number: int
+    end: str
+    fault: Fault | None
+    """What explains it."""
+    age: float
+    """Milliseconds from the end that it repeats to that fault."""
+
+
+class Suspect(NamedTuple):
+    """A record that a commit covers and whose end was not to be seen: a transaction shows its offsets and what it has
+    written one after the other."""
+
+    number: int
+    committed: Committed
+    until: dict
+    """For each topic and partition, the offset up to which it must have been read."""
 
 
 class Checker:
@@ -29,59 +68,90 @@ class Checker:
         self.ordering = ordering
         self.exactly_once = ledger.host.delivery == "exactly-once"
         self.faults = []
-        """For each fault, how many ends were durable that no commit had covered: so many may come once more."""
         self.broken = []
         self._numbers = {}
         self._last = {}
-        self._explained = Counter()
+        self._uncovered = set()
+        # When a commit was first seen that covers a record: milliseconds since the epoch.
+        self._covered = {}
+        self._suspects = []
+        self._is_watched = False
 
     def sent(self, first):
-        """Records from that number on stand in their topic; some may have ended by now."""
-        self.ledger.read()
+        """Records from that number on stand in their topic; some may have ended, and a commit may say so, by now."""
         for number, sent in enumerate(self.ledger.sent[first:], first):
             self._numbers.setdefault(sent.partition, {})[sent.offset] = number
+            self._uncovered.add(number)
             if self._last.get(sent.partition, Committed(0)).covers(sent.offset):
-                self._check(number, self._last[sent.partition])
+                self._cover(number, self._last[sent.partition])
 
     # I1 and I5: the commits
 
     def sample(self):
         """Looks at the commits as they are now. What they cover must have been written before them."""
+        kafka, host = self.ledger.host.kafka, self.ledger.host
+        # Out of the lock: a coordinator that is away keeps nobody else waiting.
+        commits = kafka.commits(host.group, self.ledger.topic)
         with self.ledger.lock:
-            kafka, host = self.ledger.host.kafka, self.ledger.host
-            commits = kafka.commits(host.group, self.ledger.topic)
             self.ledger.read()
             for partition, (offset, metadata) in commits.items():
                 try:
                     self._look(partition, Committed.read(offset, metadata))
                 except ValueError as error:
                     self._tell(f"partition {partition}: {error}")
+            self._judge_suspects()
             return True
 
     def _try_sample(self):
-        with suppress(KafkaException):
+        with suppress(KafkaException, NoAnswer):
             return self.sample()
         return False
 
-    def _look(self, partition, now):
+    def _look(self, partition, committed):
         before = self._last.get(partition, Committed(0))
         numbers = self._numbers.get(partition, {})
-        if now == before:
+        if committed == before:
             return
         taken_back = [offset for offset in (*before.ended, before.offset - 1)
-                      if offset in numbers and not now.covers(offset)]
+                      if offset in numbers and not committed.covers(offset)]
         if taken_back:
-            self._tell(f"partition {partition}: {now} takes back that {taken_back[0]} has ended ({before})")
-        self._last[partition] = now
-        for offset in (*range(before.offset, now.offset), *(now.ended - before.ended)):
+            self._tell(f"partition {partition}: {committed} takes back that {taken_back[0]} has ended ({before})")
+        self._last[partition] = committed
+        for offset in (*range(before.offset, committed.offset), *(committed.ended - before.ended)):
             if offset in numbers:
-                self._check(numbers[offset], now)
+                self._cover(numbers[offset], committed)
 
-    def _check(self, number, committed):
-        if lacks := self.ledger.lacks(number):
-            sent = self.ledger.sent[number]
-            self._tell(f"partition {sent.partition}: {committed} covers offset {sent.offset}, and record {number} "
-                       f"({sent.kind.name}) is without its {' and '.join(lacks)}")
+    def _cover(self, number, committed):
+        self._covered.setdefault(number, now())
+        self._uncovered.discard(number)
+        if self.ledger.lacks(number):
+            if self.exactly_once:
+                self._suspects.append(Suspect(number, committed, {}))
+            else:
+                self._tell_lacking(number, committed)
+
+    def _judge_suspects(self):
+        """All that was written before a commit stands below the ends of the topics that were asked for after it."""
+        self._suspects = [suspect for suspect in self._suspects if self.ledger.lacks(suspect.number)]
+        if not self._suspects:
+            return
+        if any(not suspect.until for suspect in self._suspects):
+            ends = self.ledger.ends_of_topics()
+            self._suspects = [suspect if suspect.until else suspect._replace(until=ends) for suspect in self._suspects]
+            self.ledger.read()
+        waiting = []
+        for suspect in self._suspects:
+            lacks = self.ledger.lacks(suspect.number)
+            if lacks and not self.ledger.has_read(suspect.until):
+                waiting.append(suspect)
+            elif lacks:
+                self._tell_lacking(suspect.number, suspect.committed)
+        self._suspects = waiting
+
+    def _tell_lacking(self, number, committed):
+        sent, lacks = self.ledger.sent[number], self.ledger.lacks(number)
+        self._tell(f"partition {sent.partition}: {committed} covers offset {sent.offset}, and record {number} "
+                   f"({sent.kind.name}) is without its {' and '.join(lacks)}")
 
     def _tell(self, what):
         if what not in self.broken:
@@ -89,54 +159,58 @@ class Checker:
 
     @contextmanager
     def watching(self):
-        """Samples all the time, on a thread of its own."""
-        stop, failed = threading.Event(), []
-
-        def watch():
-            try:
-                while not stop.wait(EVERY):
-                    with suppress(KafkaException):  # a broker that is away is not to be judged
-                        self.sample()
-            except Exception as error:  # a thread's exception is nobody's: whoever waits for it raises it
-                failed.append(error)
-
-        thread = threading.Thread(target=watch)
-        thread.start()
+        """Samples all the time, as `meanwhile`. A broker that is away is not to be judged."""
+        self._is_watched = True
         try:
-            yield self
+            with meanwhile(self._try_sample, EVERY) as check:
+                yield check
         finally:
-            stop.set()
-            thread.join()
-        for error in failed:
-            raise error
+            self._is_watched = False
 
     # I2: what comes twice
 
     def uncovered(self):
         """Records that no commit has covered."""
         with self.ledger.lock:
-            for partition, numbers in self._numbers.items():
-                last = self._last.get(partition, Committed(0))
-                for offset, number in reversed(numbers.items()):
-                    if offset < last.offset:
-                        break
-                    if offset not in last.ended:
-                        yield number
+            return sorted(self._uncovered)
+
+    def covers(self, count):
+        """Whether commits cover the first `count` records."""
+        with self.ledger.lock:
+            return min(self._uncovered, default=count) >= count
 
     def fault(self):
-        """A host was killed, stopped or thrown out just now: what no commit has covered may come once more."""
-        with self.ledger.lock:
-            self.ledger.host.until(self._try_sample, "cannot be asked for its commits", alive=False)
-            uncovered = set(self.uncovered())
-            if not self.exactly_once:
-                self._explained.update(uncovered)
-            self.faults.append(sum(1 for written in self.ledger.ends if written.number in uncovered))
+        """A host or a broker is about to be killed, stopped or thrown out, or just was and nobody has gone on yet: what no
+        commit has covered may come again."""
+        if not self._is_watched:
+            self._try_sample()
+        self.faults.append(Fault(now()))
 
-    def unexplained(self):
-        """Ends that came more often than the faults explain."""
+    def healed(self):
+        """Nothing that comes from now on once more is the work of the faults until now."""
+        for fault in self.faults:
+            fault.healed = min(fault.healed, now())
+
+    def repetitions(self):
+        """Ends that came once more, each with the fault that explains it: the end before it was there before all was healed, it
+        came itself after the fault began, and no commit covered the record by then. If one had covered it when the end came,
+        it was in flight at the fault, which explains one such repetition.
+        """
         times = Counter((written.number, written.end) for written in self.ledger.ends)
-        return [f"record {number} has {count} times a {end}, and {self._explained[number]} faults explain that"
-                for (number, end), count in times.items() if count - 1 > self._explained[number]]
+        stamps = {}
+        for written in self.ledger.ends:
+            if times[written.number, written.end] > 1:
+                stamps.setdefault((written.number, written.end), []).append(written.timestamp)
+        for (number, end), written in stamps.items():
+            written.sort()
+            unused = [] if self.exactly_once else list(self.faults)
+            for first, second in zip(written, written[1:]):
+                covered = self._covered.get(number, float("inf"))
+                fault = next((fault for fault in unused
+                              if first <= fault.healed and second >= fault.began and covered > fault.began), None)
+                if fault and covered <= second:
+                    unused.remove(fault)
+                yield Repetition(number, end, fault, fault.began - first if fault else 0)
 
     def answered_first(self):
         """Answers that were written before their dead letter was: by the clock of the host that wrote both. In one
@@ -183,5 +257,6 @@ class Checker:
 
     def is_quiet(self):
         """Whether everything is committed, to the last record."""
-        return self._try_sample() and all(self._last.get(partition, Committed(0)).offset == max(numbers) + 1
-                   for partition, numbers in self._numbers.items())
+        return self._try_sample() and not self._suspects and all(
+            self._last.get(partition, Committed(0)).offset == max(numbers) + 1
+            for partition, numbers in self._numbers.items())

@@ -4,14 +4,11 @@ Written from the description of the format, and not from the host's code: whoeve
 """
 
 import base64
-import re
 import zlib
 from dataclasses import dataclass, field
 
 PREFIX = "callgate/1:"
 GAPS, BITMAP = 0, 1
-STRAY = 64
-"""Characters behind the end of the text that are looked past."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +40,12 @@ class Committed:
 
 
 def sound(text):
-    """The bytes that the text stands for, without their checksum, or None. The client reads on behind the end of the text,
-    which nothing marks in its memory, so what follows is cut off.
-    """
-    text = re.match("[A-Za-z0-9+/]*", text).group()
-    for end in range(len(text), max(len(text) - STRAY, 0), -1):
-        if end % 4 == 1:
-            continue
-        raw = base64.b64decode(text[:end] + "=" * (-end % 4))
-        if zlib.crc32(raw[:-4]) == int.from_bytes(raw[-4:]):
-            return raw[:-4]
-    return None
+    """The bytes that the text stands for, without their checksum, or None."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return None
+    return raw[:-4] if zlib.crc32(raw[:-4]) == int.from_bytes(raw[-4:]) else None
 
 
 def from_gaps(payload, base):

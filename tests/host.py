@@ -108,6 +108,11 @@ class Host:
             self.until(self.is_ready, "is not ready")
         return self
 
+    def compile(self):
+        """Fills the cache with what is deployed, ahead of a start."""
+        done = subprocess.run([self.executable, "compile", "--config", self.config], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
     def stop(self):
         """As an orchestrator stops it; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
@@ -141,9 +146,9 @@ class Host:
     def log(self):
         return self.log_file.read_text()
 
-    def until(self, condition, complaint, pause=0.05, alive=True):
+    def until(self, condition, complaint, pause=0.05, alive=True, patience=PATIENCE):
         """Waits for something of which the host gives no other sign. `alive`: it must not have ended meanwhile."""
-        give_up = time.monotonic() + PATIENCE
+        give_up = time.monotonic() + patience
         while not condition():
             ended = self.process.poll() if alive else None
             assert ended is None, f"the host ended with status {ended}:\n{self.log()[-3000:]}"

@@ -31,7 +31,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import build, coffee_order
+from bench.orders import coffee_order
+from bench.programs import build
 from host import GUESTS, Host, other_bytes, place
 from kafka.broker import BrokerError
 from kafka.client import PATIENCE

@@ -46,11 +46,11 @@ def delivery(word):
 
 
 @contextmanager
-def a_broker(folder):
+def a_broker(folder, settings=None):
     if own := os.environ.get("CALLGATE_TEST_BOOTSTRAP"):
         yield Client(own)
         return
-    cluster = Cluster(f"{folder}/kafka").start(watch=os.getpid())
+    cluster = Cluster(f"{folder}/kafka", settings=settings).start(watch=os.getpid())
     try:
         yield Client(cluster.bootstrap)
     finally:
@@ -84,10 +84,10 @@ def report(ledger):
 records sent                                    {summary.sent:8}
 without the reply or dead letter they must have {len(summary.lost):8}
 ends that should not be                         {len(summary.strange):8}
-ends that came once more                        {summary.repeated:8}
+ends that came once more                        {len(summary.repeated):8}
 of these, explained by no fault                 {len(summary.beyond):8}""")
-    for number, ended in enumerate(ledger.checker.faults, 1):
-        print(f"  kill {number}: {ended:5} ends were there that no commit had covered")
+    for number, fault in enumerate(ledger.checker.faults, 1):
+        print(f"  after kill {number}: {sum(again.fault is fault for again in summary.repeated):5}")
     findings = list(summary.findings())
     print(*findings, sep="\n")
     return 1 if findings else 0

@@ -2,11 +2,10 @@
 
 import random
 import threading
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from checker import Checker
+from checker import Checker, Repetition
 
 REPLY, DEAD_LETTER = "reply", "dead letter"
 
@@ -22,6 +21,8 @@ class Kind(NamedTuple):
     asks: bool
     replies: bool
     dies: bool
+    ms: int | None = None
+    """How long the guest takes, for `/sleep` and `/spin`; without it, for ever."""
 
     def ends(self):
         return {end for end, expected in ((REPLY, self.replies), (DEAD_LETTER, self.dies)) if expected}
@@ -80,10 +81,10 @@ class Summary:
     """Records without the end that they were to have."""
     strange: list[str] = field(default_factory=list)
     """Ends that no record was to have."""
-    repeated: int = 0
+    repeated: list[Repetition] = field(default_factory=list)
     """Ends that came once more."""
     beyond: list[str] = field(default_factory=list)
-    """Repetitions that no fault explains: what a commit before it had covered."""
+    """Those of them that no fault explains."""
     disorder: list[str] = field(default_factory=list)
     """What came out before what it was to wait for."""
     broken: list[str] = field(default_factory=list)
@@ -113,11 +114,11 @@ class Ledger:
         # Whoever samples commits reads as well, on a thread of its own.
         self.lock = threading.RLock()
 
-    def send(self, count, kinds=KINDS, **headers):
+    def send(self, count, kinds=KINDS):
         first = len(self.sent)
         drawn = self._chance.choices(kinds, weights=[kind.share for kind in kinds], k=count)
         keys = [None if self._chance.random() < 0.05 else b"%d" % self._chance.randrange(97) for _ in drawn]
-        records = [self._record(number, kind, key, headers)
+        records = [self._record(number, kind, key)
                    for number, (kind, key) in enumerate(zip(drawn, keys), first)]
         with self.lock:
             self._missing.update((number, kind.ends()) for number, kind in enumerate(drawn, first) if kind.ends())
@@ -127,18 +128,18 @@ class Ledger:
                              for kind, key, record in zip(drawn, keys, written))
             self.checker.sent(first)
 
-    def _record(self, number, kind, key, headers):
+    def _record(self, number, kind, key):
         address = [("reply-to", self.host.replies.encode())] if kind.asks else []
         attempt = [("attempt", b"%d" % kind.attempt)] if kind.attempt else []
+        ms = [("ms", b"%d" % kind.ms)] if kind.ms else []
         return {"key": key, "value": b"x" * self._chance.randrange(100),
-                "headers": [*address, ("correlation-id", b"%d" % number), ("call", kind.call.encode()), *attempt,
-                            *((name, str(value).encode()) for name, value in headers.items())]}
+                "headers": [*address, ("correlation-id", b"%d" % number), ("call", kind.call.encode()), *attempt, *ms]}
 
     def read(self):
         """Takes in what has been written since; returns how many records have the ends that they were to have."""
         with self.lock:
-            for end, topic in self._logs.items():
-                for written in self.host.kafka.log(topic, Written.reader(end)).new():
+            for end in self._logs:
+                for written in self._log(end).new():
                     self.ends.append(written)
                     missing = self._missing.get(written.number, set())
                     missing.discard(end)
@@ -167,6 +168,18 @@ class Ledger:
         """How many records are without the ends that they were to have."""
         return len(self._missing)
 
+    def ends_of_topics(self):
+        """How far the topics of replies and dead letters go now, with what may still be aborted."""
+        kafka = self.host.kafka
+        return {topic: kafka.ends(topic) for topic in self._logs.values()}
+
+    def has_read(self, ends):
+        """Whether what stood below these ends has been read, or was aborted."""
+        return all(self._log(end).has_read(ends[topic]) for end, topic in self._logs.items())
+
+    def _log(self, end):
+        return self.host.kafka.log(self._logs[end], Written.reader(end))
+
     def lacks(self, number):
         """The ends that a record was to have and does not."""
         return self._missing.get(number, set())
@@ -189,12 +202,13 @@ class Ledger:
     def summary(self):
         self.checker.sample()
         summary = Summary(len(self.sent), lost=sorted(self._missing), broken=self.checker.broken)
-        for (number, end), times in Counter((written.number, written.end) for written in self.ends).items():
+        for number, end in {(written.number, written.end) for written in self.ends}:
             if end not in self.sent[number].kind.ends():
                 summary.strange.append(f"a {end} of record {number} ({self.sent[number].kind.name})")
-            summary.repeated += times - 1
         summary.strange += self.checker.answered_first() + self.checker.without_hops()
-        summary.beyond = self.checker.unexplained()
+        summary.repeated = list(self.checker.repetitions())
+        summary.beyond = [f"record {number} ({self.sent[number].kind.name}) has a {end} once more, and no fault explains that"
+                          for number, end, fault, _ in summary.repeated if fault is None]
         summary.disorder = self.checker.out_of_order()
         return summary
 

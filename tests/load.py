@@ -47,6 +47,7 @@ class Load:
     reply_partitions: int
     value: bytes
     rate: float
+    linger: float = LINGER
 
     def due(self, number):
         """Nanoseconds from the first request to that one."""
@@ -76,7 +77,7 @@ class Load:
 
 
 def send(load, begin, seconds):
-    producer = Producer({"bootstrap.servers": load.bootstrap, "linger.ms": LINGER, "log_level": 0})
+    producer = Producer({"bootstrap.servers": load.bootstrap, "linger.ms": load.linger, "log_level": 0})
     producer.list_topics(load.topic, timeout=PATIENCE)
     start = time.monotonic_ns() + int(LEAD * NANOSECONDS)
     begin.value = start

@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import build
+from bench.programs import build
 from host import GUESTS, Host, other_bytes
 from kafka.broker import BrokerError
 from kill_run import a_broker

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from confluent_kafka import TopicPartition
 
-from bench import build, coffee_order
+from bench.orders import coffee_order
+from bench.programs import build
 from host import GUESTS, Host, other_bytes
 from isolation import rate
 from kafka.broker import BrokerError

@@ -45,10 +45,9 @@ def take_back(setup, binding):
 
 
 @contextmanager
-def forbidden(setup, topic):
-    """Writing to one topic, while the block lasts."""
-    binding = AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{USER}", "*",
-                         AclOperation.WRITE, AclPermissionType.DENY)
+def forbidden(setup, name, kind=ResourceType.TOPIC, operation=AclOperation.WRITE):
+    """One operation, by default writing to that topic, while the block lasts."""
+    binding = AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, AclPermissionType.DENY)
     allow(setup, binding)
     try:
         yield

@@ -28,8 +28,12 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+# By hand it is no part of a package.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from kafka.wire import GROUP, METADATA, TRANSACTION, NoAnswer, coordinator, exchange
 
 VERSION = "4.4.0"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "callgate" / f"kafka-{VERSION}"
@@ -154,7 +158,7 @@ class Distribution:
 class Cluster:
     """One broker or three. Each is broker and controller in one process of its own."""
 
-    def __init__(self, data, nodes=1, sasl=False, settings=None, distribution=None):
+    def __init__(self, data, nodes=1, sasl=False, settings=None, proxy=None, distribution=None):
         self.data = Path(data).resolve()
         self.distribution = distribution or Distribution()
         self.run = self.distribution.broker_command
@@ -163,7 +167,8 @@ class Cluster:
             self.state = json.loads(self._state_file.read_text())
         else:
             self.data.mkdir(parents=True, exist_ok=True)
-            self.state = {"cluster": new_id(), "sasl": sasl, "settings": settings or {}, "nodes": {}}
+            self.state = {"cluster": new_id(), "sasl": sasl, "settings": settings or {}, "proxy": proxy,
+                          "nodes": {}}
             ports = free_ports(3 * nodes)
             for node in range(1, nodes + 1):
                 client, controller, internal = (ports.pop() for _ in range(3))
@@ -190,6 +195,11 @@ class Cluster:
         """Where a test sets things up without logging in."""
         return self._listeners("internal") if self.state["sasl"] else self.bootstrap
 
+    @property
+    def behind_proxy(self):
+        """The port of a second listener; whoever comes by it is sent to the proxy for all that follows."""
+        return self.state["nodes"]["1"]["internal"]
+
     def start(self, watch=None):
         """Returns when all nodes have answered, and the coordinators of groups and transactions are there."""
         for node in self.nodes:
@@ -198,7 +208,7 @@ class Cluster:
             self._launch(node)
         for node in self.nodes:
             self._await_answer(node, brokers=len(self.nodes))
-        for kind in (0, 1):
+        for kind in (GROUP, TRANSACTION):
             self._await(1, lambda port: coordinator_answers(port, kind))
         if watch:
             self.die_with(watch)
@@ -211,13 +221,18 @@ class Cluster:
             self.signal(node, signal.SIGCONT)
             self.signal(node, signal.SIGTERM)
         for node in running:
-            if not self._await_end(node, seconds=30):
-                self.kill(node)
+            self.end(node)
 
     def wipe(self):
         for node in self.nodes:
             self.kill(node)
         shutil.rmtree(self.data, ignore_errors=True)
+
+    def end(self, node=1):
+        """One of them in order; kills it if that takes too long."""
+        self.signal(node, signal.SIGTERM)
+        if not self._await_end(node, seconds=120):
+            self.kill(node)
 
     def kill(self, node=1):
         self.signal(node, signal.SIGKILL)
@@ -273,6 +288,11 @@ class Cluster:
         self.state["nodes"][str(node)]["pid"] = process.pid
         self._save()
 
+    def _listening(self, mine):
+        if self.state["sasl"]:
+            return sasl_listeners(mine)
+        return proxied_listeners(mine, self.state["proxy"]) if self.state["proxy"] else plain_listeners(mine)
+
     def _await_answer(self, node, brokers):
         self._await(node, lambda port: metadata_answers(port, self.state["cluster"], brokers))
 
@@ -283,10 +303,6 @@ class Cluster:
             if not self.alive(node) or time.monotonic() > give_up:
                 raise BrokerError(f"Node {node} does not answer: see {self.data}/node-{node}.log")
             time.sleep(0.05)
-
-    def ends(self, node, seconds=30):
-        """Waits until a node that was told to has ended; returns whether it has."""
-        return self._await_end(node, seconds)
 
     def _await_end(self, node, seconds):
         give_up = time.monotonic() + seconds
@@ -323,7 +339,8 @@ class Cluster:
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 500,
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
-            "broker.session.timeout.ms": 1500,
+            # Not less: on a busy machine a broker that lives would be taken for dead.
+            "broker.session.timeout.ms": 4000,
             "broker.heartbeat.interval.ms": 250,
             # Small.
             "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
@@ -331,7 +348,7 @@ class Cluster:
             "num.io.threads": 2,
             "background.threads": 2,
             "num.replica.fetchers": 1,
-            **(sasl_listeners(mine) if self.state["sasl"] else plain_listeners(mine)),
+            **self._listening(mine),
             **self.state["settings"],
         }
 
@@ -341,6 +358,15 @@ def plain_listeners(mine):
         "listeners": f"CLIENT://{mine['client']},CONTROLLER://{mine['controller']}",
         "advertised.listeners": f"CLIENT://{mine['client']}",
         "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "CLIENT",
+    }
+
+
+def proxied_listeners(mine, proxy):
+    return {
+        "listeners": f"CLIENT://{mine['client']},PROXIED://{mine['internal']},CONTROLLER://{mine['controller']}",
+        "advertised.listeners": f"CLIENT://{mine['client']},PROXIED://{proxy}",
+        "listener.security.protocol.map": "CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "CLIENT",
     }
 
@@ -397,27 +423,17 @@ def is_broker(pid):
     return b"kafka.Kafka" in command
 
 
-def exchange(port, api, version, body):
-    """One request of Kafka's protocol and its answer, after size and correlation id."""
-    header = struct.pack(">hhih", api, version, 1, -1)
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(struct.pack(">i", len(header + body)) + header + body)
-            size = struct.unpack(">i", connection.recv(4, socket.MSG_WAITALL))[0]
-            return connection.recv(size, socket.MSG_WAITALL)[4:]
-    except (OSError, struct.error):
-        return b""
-
-
 def metadata_answers(port, cluster, brokers):
-    answer = exchange(port, api=3, version=2, body=struct.pack(">i", 0))
-    return cluster.encode() in answer and struct.unpack(">i", answer[:4])[0] >= brokers
+    with suppress(NoAnswer):
+        answer = exchange(("127.0.0.1", port), METADATA, 2, struct.pack(">i", 0))
+        return cluster.encode() in answer and struct.unpack(">i", answer[:4])[0] >= brokers
+    return False
 
 
 def coordinator_answers(port, kind):
-    """Of groups (0) or transactions (1). The first question makes the internal topic behind it."""
-    answer = exchange(port, api=10, version=1, body=struct.pack(">h2sb", 2, b"me", kind))
-    return answer[4:6] == b"\0\0"
+    with suppress(NoAnswer):
+        return bool(coordinator(("127.0.0.1", port), "me", kind))
+    return False
 
 
 def watch(cluster, pid):

@@ -2,11 +2,11 @@
 
 import time
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -22,6 +22,8 @@ from confluent_kafka.admin import (
     OffsetSpec,
     ResourceType,
 )
+
+from kafka import wire
 
 PATIENCE = 120
 """Seconds after which a test gives up. It says nothing about how long something should take."""
@@ -94,6 +96,25 @@ class Client:
         for future in self.admin.delete_topics(list(topics)).values():
             future.result(PATIENCE)
 
+    def delete_records(self, topic, partition, below):
+        self.admin.delete_records([TopicPartition(topic, partition, below)])[TopicPartition(topic, partition)] \
+            .result(PATIENCE)
+
+    def set_offset(self, group, topic, partition, offset, metadata=""):
+        """What a person does while no member of the group is there."""
+        consumer = Consumer({**self.settings, "group.id": group})
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                consumer.commit(offsets=[TopicPartition(topic, partition, offset, metadata)], asynchronous=False)
+                break
+            except KafkaException as error:
+                # The last member has left without an answer of the broker, which still waits for it.
+                if error.args[0].code() != KafkaError.UNKNOWN_MEMBER_ID or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.2)
+        consumer.close()
+
     def topics(self):
         return self.admin.list_topics(timeout=PATIENCE).topics
 
@@ -152,37 +173,36 @@ class Client:
 
     def size(self, topic):
         """How many records have been written to a topic, markers of transactions counted."""
-        return self._end(topic, IsolationLevel.READ_UNCOMMITTED)
+        return sum(self.ends(topic).values())
 
     def stable_size(self, topic):
         """How many of them can be read by whoever sees only what is committed."""
-        return self._end(topic, IsolationLevel.READ_COMMITTED)
+        return sum(self.ends(topic, IsolationLevel.READ_COMMITTED).values())
 
-    def _end(self, topic, level):
+    def ends(self, topic, level=IsolationLevel.READ_UNCOMMITTED):
+        """Where each partition of a topic ends."""
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
         answer = self.admin.list_offsets(asked, isolation_level=level)
-        return sum(future.result(PATIENCE).offset for future in answer.values())
+        return {at.partition: future.result(PATIENCE).offset for at, future in answer.items()}
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""
-        known = {position.partition: max(position.offset, 0) for position in self._positions(group, topic)}
-        return {partition: known.get(partition, 0) for partition in self.partitions(topic)}
+        known = self.commits(group, topic)
+        return {partition: known[partition][0] for partition in self.partitions(topic)}
 
     def commits(self, group, topic):
-        """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none."""
+        """Offset and metadata that a group has committed for each partition; 0 and None where it has committed none.
+
+        The client would take metadata to end with a NUL, which is not there, and read on.
+        """
+        give_up = time.monotonic() + PATIENCE
         while True:
             try:
-                known = {position.partition: (max(position.offset, 0), position.metadata)
-                         for position in self._positions(group, topic)}
-                return {partition: known.get(partition, (0, None)) for partition in self.partitions(topic)}
-            except UnicodeDecodeError:
-                # The client takes the metadata to end with a NUL, which is not there. What it reads behind it need not
-                # be text, and is something else the next time.
-                continue
-
-    def _positions(self, group, topic):
-        answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
-        return [position for position in answer.topic_partitions if position.topic == topic]
+                return defaultdict(lambda: (0, None), wire.commits(self.bootstrap, group, topic))
+            except wire.NoAnswer:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.1)
 
 
 class Log:
@@ -228,6 +248,10 @@ class Log:
         self._catch_up()
         told, self._told = self._told, len(self.records)
         return self.records[told:]
+
+    def has_read(self, ends):
+        """Whether each partition has been read up to there."""
+        return all(self._next[partition] >= end for partition, end in ends.items())
 
     def close(self):
         self._consumer.close()

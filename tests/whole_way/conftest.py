@@ -1,11 +1,13 @@
 """One broker for the whole run; a host for each subject, with a tenant, topics and groups of its own."""
 
 import os
+from pathlib import Path
 
 import pytest
-from host import Host
+from host import CALLGATE, Host
 from kafka.broker import BrokerError, Cluster
 from kafka.client import Client
+from kafka.proxy import Proxy
 
 OWN_BROKER = os.environ.get("CALLGATE_TEST_BOOTSTRAP")
 
@@ -28,6 +30,14 @@ def kafka(tmp_path_factory):
     cluster.wipe()
 
 
+@pytest.fixture(scope="session")
+def with_faults():
+    """The host with planted faults; `CALLGATE_PLANTED_FAULT` says which."""
+    executable = Path(CALLGATE).with_name("callgate-with-faults")
+    assert executable.exists(), "build it: cargo build -p callgate --features planted-faults --bin callgate-with-faults"
+    return str(executable)
+
+
 @pytest.fixture(scope="module")
 def a_broker(tmp_path_factory):
     """Makes brokers that a subject may kill, pause and lock up as it likes."""
@@ -42,6 +52,14 @@ def a_broker(tmp_path_factory):
     yield make
     for cluster in clusters:
         cluster.wipe()
+
+
+@pytest.fixture
+def proxy():
+    """Stands between a broker and a host, and loses or spoils what it is told to."""
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture(scope="module")

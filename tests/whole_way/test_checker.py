@@ -1,14 +1,11 @@
 """A checker that never finds anything shows nothing: hosts with faults planted in them, each of which it must find."""
 
 import time
-from pathlib import Path
 
 import pytest
-from host import CALLGATE
 from kafka.client import PATIENCE
 from ledger import KINDS, ROUTE, Kind, Ledger
 
-WITH_FAULTS = Path(CALLGATE).with_name("callgate-with-faults")
 QUICK_TAKEOVER = {"properties": {"session.timeout.ms": "3000", "heartbeat.interval.ms": "300"}}
 PARTITIONS = 2
 RECORDS = 400
@@ -21,14 +18,13 @@ SLOW = Kind("slow", 1, "sleep", None, asks=True, replies=True, dies=False)
 
 
 @pytest.fixture
-def a_ledger(new_host):
+def a_ledger(new_host, with_faults):
     """Makes a host with that fault, and the books of its records."""
-    assert WITH_FAULTS.exists(), "build it: cargo build -p callgate --features planted-faults --bin callgate-with-faults"
     hosts = []
 
     def make(fault, ordering="partition", dead_letters=None, delivery="at-least-once", **route):
         host = new_host(kafka={**QUICK_TAKEOVER, "delivery": delivery}, tenant={"create_dead_letter_topic": False})
-        host.executable = str(WITH_FAULTS)
+        host.executable = with_faults
         host.environment = {"CALLGATE_PLANTED_FAULT": fault}
         topic = host.handler("work", partitions=PARTITIONS, ordering=ordering, max_in_flight=16, **{**ROUTE, **route})
         host.kafka.create(f"{topic}-dlt", partitions=PARTITIONS, **(dead_letters or {}))
@@ -66,7 +62,7 @@ def quiet(a_ledger, fault, patience):
     with ledger.checker.watching():
         ledger.host.start()
         # So slow that a commit which covers a call in flight is seen before the call has ended.
-        ledger.send(RECORDS, kinds=[*KINDS, SLOW], ms=500)
+        ledger.send(RECORDS, kinds=[*KINDS, SLOW._replace(ms=500)])
         return ledger, quietness(ledger, patience)
 
 
@@ -75,7 +71,7 @@ def quiet_exactly_once(a_ledger, fault, patience):
     ledger = a_ledger(fault, delivery="exactly-once")
     with ledger.checker.watching():
         ledger.host.start()
-        ledger.send(RECORDS, kinds=[*KINDS, SLOW], ms=100)
+        ledger.send(RECORDS, kinds=[*KINDS, SLOW._replace(ms=100)])
         return ledger, quietness(ledger, patience)
 
 
@@ -105,7 +101,7 @@ def handed_over(a_ledger, fault, patience):
     ledger = a_ledger(fault, ordering="unordered", deadline="30s")
     with ledger.checker.watching():
         ledger.host.start()
-        ledger.send(8, kinds=[SLOW], ms=15_000)
+        ledger.send(8, kinds=[SLOW._replace(ms=15_000)])
         assert until(lambda: gauge(ledger.host, "records_held") == 8, PATIENCE)
         ledger.checker.fault()
         twin = ledger.host.twin().start()
@@ -119,7 +115,7 @@ def handed_over_exactly_once(a_ledger, fault, patience):
     ledger = a_ledger(fault, delivery="exactly-once")
     with ledger.checker.watching():
         ledger.host.start()
-        ledger.send(RECORDS, kinds=[*KINDS, SLOW], ms=100)
+        ledger.send(RECORDS, kinds=[*KINDS, SLOW._replace(ms=100)])
         twin = ledger.host.twin()
         twin.environment = {**twin.environment, "CALLGATE_PLANTED_FAULT": "none"}
         twin.start()

@@ -11,6 +11,7 @@ import uuid
 import pytest
 from host import GUESTS, other_bytes, place, toml
 from kafka.client import PATIENCE
+from ledger import ROUTE, Ledger
 
 
 @pytest.fixture
@@ -44,6 +45,10 @@ def gone(handler, host):
 
 def metric(host, pattern):
     return re.search(pattern, host.get("/metrics")[1])
+
+
+def has_alert(host):
+    return metric(host, r"(?m)^callgate_deploy_directory_alert (\d)$").group(1) == "1"
 
 
 def test_a_component_alone_is_enough_and_the_directory_may_appear_later(host):
@@ -140,6 +145,33 @@ def test_a_deleted_handler_drains_and_later_records_wait(host):
     assert version_of(host.reply(correlation)) == "2"
 
 
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_a_topic_that_is_left_under_load_repeats_nothing(new_host, delivery, how):
+    """Where no other topic of its group is there, the client would take the partitions for lost as it subscribes anew."""
+    host = new_host(kafka={"delivery": delivery})
+    host.home = host.folder / "handlers" / host.tenant
+    topic, missing = host.handler("work", partitions=3, **ROUTE), host.topic("missing")
+    manifest = (host.home / "work.toml").read_text()
+    if how == "deleted":
+        write(host, "early", manifest.replace(topic, missing))
+    ledger, records = Ledger(host, "work"), 10_000
+    host.start()
+    ledger.send(records)
+    ledger.await_replies(records // 10)
+    if how == "deleted":
+        (host.home / "work.toml").unlink()
+    else:
+        write(host, "work", manifest.replace(topic, missing))
+    host.until(lambda: metric(host, r"callgate_partitions_assigned\{.*\} 0\n"), "keeps the partitions")
+    assert ledger.read() < records, "it had nothing more to do"
+    write(host, "work", manifest)
+    ledger.await_ends(records)
+    assert not ledger.assert_whole().repeated
+    assert "run.partitions-lost" not in host.log()
+    assert host.stop() == 0
+
+
 def test_the_last_handler_of_a_group_leaves_it_and_comes_back(host):
     host.handler("env", "GET /env", env={"VERSION": "1"})
     host.start()
@@ -167,6 +199,32 @@ def test_a_bad_version_is_refused_and_the_running_one_stays(host, wrong):
     assert (status, "refused; the version before goes on" in body) == (200, True)
     place(GUESTS / "mischief.wasm", host.home / "mischief.wasm")
     host.until(lambda: not metric(host, r"callgate_handler_refused\{"), "does not take the good one back")
+
+
+@pytest.mark.parametrize("wrong", ["topic", "component"])
+def test_a_version_that_goes_on_keeps_its_topics(host, wrong):
+    """Its files are refused when they are read, or when they are compiled; they say nothing of its topic any more."""
+    topic = host.handler("first", "GET /env", env={"VERSION": "first"})
+    host.start()
+    assert version_of(host.ask("first")) == "first"
+    if wrong == "topic":
+        write(host, "first", toml({"component": "mischief.wasm", "routes": [{"topic": "of.somebody.else"}]}))
+    else:
+        # Sound from outside, and not in the middle of its code.
+        code = (GUESTS / "mischief.wasm").read_bytes()
+        middle = len(code) // 2
+        (host.home / "damaged.wasm").write_bytes(code[:middle] + b"\xff" * 64 + code[middle + 64:])
+        write(host, "first", toml({"component": "damaged.wasm", "routes": [{"topic": host.topic("other")}]}))
+    host.until(lambda: metric(host, r'callgate_handler_refused\{.*handler="first"'), "does not refuse it")
+    write(host, "second", toml({"component": "mischief.wasm", "env": {"VERSION": "second"},
+                                "routes": [{"topic": topic, "operation": "GET /env"}]}))
+    refused = r'callgate_handler_refused\{.*handler="second",code="manifest\.topic-conflict"\} 1'
+    host.until(lambda: metric(host, refused), "does not refuse the second")
+    assert f"the handler first of the same group gets {topic} as well" in host.log()
+    assert version_of(host.ask("first")) == "first"
+    (host.home / "first.toml").unlink()
+    host.until(lambda: not metric(host, refused), "does not take the second")
+    assert version_of(host.ask("first")) == "second"
 
 
 def test_versions_swap_while_records_flow_and_none_is_lost_or_failed(host):
@@ -209,6 +267,7 @@ def test_a_dead_letters_line_names_the_version(host):
     host.handler("trap", "GET /trap", retry={"attempts": 1})
     host.start()
     host.dead_letter(host.send("trap"))
+    host.until(lambda: "dead letter" in host.log(), "does not log it")
     line = next(line for line in host.log().splitlines() if "dead letter" in line)
     assert re.search(r"version=\"?sha256:[0-9a-f]{64}", line) and re.search(r"digest=\"?sha256:[0-9a-f]{64}", line)
 
@@ -296,12 +355,55 @@ def test_a_directory_that_vanishes_is_an_alert_and_no_deletion(host):
     host.start()
     away = host.folder / "away"
     os.rename(host.folder / "handlers", away)
-    host.until(lambda: metric(host, r"callgate_deploy_directory_alert 1"), "raises no alert")
+    host.until(lambda: has_alert(host), "raises no alert")
     assert version_of(host.ask("env")) == "1"
     os.rename(away, host.folder / "handlers")
-    host.until(lambda: metric(host, r"callgate_deploy_directory_alert 0"), "keeps the alert")
+    host.until(lambda: not has_alert(host), "keeps the alert")
     assert version_of(host.ask("two")) == "1"
     os.rename(host.folder / "handlers", away)
-    host.until(lambda: metric(host, r"callgate_deploy_directory_alert 1"), "raises no alert")
+    host.until(lambda: has_alert(host), "raises no alert")
     host.process.send_signal(signal.SIGHUP)
     host.until(lambda: not metric(host, r"callgate_handler_version\{"), "does not take the operator's word")
+
+
+def test_one_tenants_deletions_keep_no_other_tenant_from_deleting(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.handler("two", "GET /env", env={"VERSION": "1"})
+    other = host.neighbour("deploy-b")
+    manifests = [host.folder / "handlers" / other.tenant / f"h{number}.toml" for number in range(5)]
+    for manifest in manifests:
+        other.handler(manifest.stem, "GET /env", env={"VERSION": "b"})
+    host.configure(tenants={host.tenant: {}, other.tenant: {}})
+    host.start()
+    # A heap of files that never were a handler is no loss to anybody.
+    broken = [manifests[0].with_name(f"broken{number}.toml") for number in range(20)]
+    for manifest in broken:
+        manifest.write_text("x")
+    host.until(lambda: host.get("/metrics")[1].count("config.syntax") == len(broken), "does not refuse them")
+    for manifest in broken:
+        manifest.unlink()
+    host.until(lambda: "config.syntax" not in host.get("/metrics")[1], "does not let go of them")
+    assert "deploy.handlers-missing" not in host.log()
+    # Most of all handlers are one, and they are all the other tenant's.
+    for manifest in manifests:
+        manifest.unlink()
+    host.until(lambda: has_alert(host), "raises no alert")
+    (host.home / "two.toml").unlink()
+    host.until(lambda: gone("two", host), "lets one tenant's alert keep another tenant's handler")
+    assert has_alert(host) and not gone("h0", host)
+    assert version_of(other.ask("h0")) == "b"
+
+
+def test_a_version_that_is_replaced_before_it_ran_is_skipped_and_named(host):
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    slow = (GUESTS / "coffee-js.wasm").read_bytes()
+
+    def is_skipped():
+        # Each counts after a second, and takes several to compile.
+        (host.home / ".new").write_bytes(other_bytes(slow))
+        (host.home / ".new").rename(host.home / "mischief.wasm")
+        return re.search(r"a version is skipped.* handler=env version=sha256:[0-9a-f]{64}", host.log())
+
+    host.until(is_skipped, "skips no version", pause=1.5)
+    assert version_of(host.ask("env")) == "1"

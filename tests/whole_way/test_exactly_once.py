@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from confluent_kafka.admin import ResourceType
-from kafka.access import USER, acl, allow, forbidden, login
+from kafka.access import USER, acl, allow, login
 from kafka.broker import USERS
 from kafka.client import Client
 from ledger import KINDS, ROUTE, Kind, Ledger
@@ -41,7 +41,7 @@ def a_ledger(new_host):
 def assert_once(ledger):
     summary = ledger.summary()
     assert not summary.lost and not summary.strange, summary
-    assert summary.repeated == 0, f"{summary.repeated} ends came twice"
+    assert not summary.repeated, f"{len(summary.repeated)} ends came twice"
 
 
 def transactions(host):
@@ -101,7 +101,7 @@ def test_kill_in_another_ordering(a_ledger, ordering):
     ledger, records = a_ledger(stable(), ordering=ordering, max_in_flight=64), 3000
     ledger.host.start()
     # Slow ones among them, or all would have ended before the first kill.
-    ledger.send(records, kinds=[*KINDS, Kind("slow", 40, "sleep", None, asks=True, replies=True, dies=False)], ms=50)
+    ledger.send(records, kinds=[*KINDS, Kind("slow", 40, "sleep", None, asks=True, replies=True, dies=False, ms=50)])
     for moment in (records // 4, records // 2):
         ledger.kill(after=moment)
         ledger.host.start(ready=False)
@@ -248,35 +248,6 @@ def assert_settled(ledger):
     host = ledger.host
     host.until(ledger.checker.is_quiet, "has not committed all that it ended")
     assert host.kafka.stable_size(host.replies) == host.kafka.size(host.replies), "a transaction is open"
-
-
-def test_a_reply_topic_that_is_forbidden_now_and_then(a_broker, new_host):
-    """Who names it spoils no transaction of others: it is found out, and remembered for a while."""
-    cluster = a_broker(sasl=True)
-    setup = Client(cluster.admin)
-    host = new_host(client=setup)
-    host.configure(kafka={**EXACTLY_ONCE, "bootstrap_servers": cluster.bootstrap,
-                          "properties": login("PLAIN", USER, USERS[USER])})
-    allow(setup, acl(ResourceType.TOPIC, f"{host.tenant}."), acl(ResourceType.GROUP, host.group),
-          acl(ResourceType.TRANSACTIONAL_ID, f"{host.group}."))
-    topic = host.handler("work", "POST /reply-with", retry={"attempts": 1}, partitions=2)
-    secret = host.topic("secret")
-    setup.create(secret)
-    with forbidden(setup, secret):
-        host.start()
-        addresses = [secret if number % 10 == 0 else host.replies for number in range(500)]
-        setup.send_all(topic, [
-            {"value": answer(), "partition": number % 2,
-             "headers": [("reply-to", address.encode()), ("correlation-id", b"%d" % number)]}
-            for number, address in enumerate(addresses)])
-        replies = setup.log(host.replies).at_least(450)
-        letters = setup.log(f"{topic}-dlt").at_least(50)
-        assert {letter.header("x-callgate-dlt-reason") for letter in letters} == {b"reply-failed"}
-        assert setup.log(secret).all() == []
-        assert host.stop() == 0
-    for records, forbidden_ones in ((replies, False), (letters, True)):
-        numbers = sorted(int(record.header("correlation-id")) for record in records)
-        assert numbers == [number for number in range(500) if (number % 10 == 0) == forbidden_ones], "each once"
 
 
 def test_a_transactional_id_that_may_not_be_used(a_broker, new_host):

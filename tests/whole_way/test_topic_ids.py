@@ -2,7 +2,7 @@
 
 import pytest
 from committed import Committed
-from confluent_kafka import Consumer, TopicCollection, TopicPartition
+from confluent_kafka import TopicCollection
 from kafka.client import PATIENCE
 
 
@@ -25,12 +25,6 @@ def committed(host, topic):
     return position.offset, position.topic_id
 
 
-def set_offset(host, topic, offset):
-    consumer = Consumer({**host.kafka.settings, "group.id": host.group})
-    consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
-    consumer.close()
-
-
 def test_a_topic_that_is_made_again_stops(host):
     kafka, topic = host.kafka, host.topic("work")
     host.await_end(host.send("work"))
@@ -45,7 +39,7 @@ def test_a_topic_that_is_made_again_stops(host):
     host.stop()
 
     # As the alert says: with no host running, a person sets the offset.
-    set_offset(host, topic, 0)
+    kafka.set_offset(host.group, topic, 0, 0)
     host.start()
     host.await_end(waiting[-1])
     assert committed(host, topic) == (5, topic_id(kafka, topic))

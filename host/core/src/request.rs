@@ -1,6 +1,8 @@
 //! From a record to a request (a Message Translator).
 
-use bytes::Bytes;
+use std::fmt::{Display, Write as _};
+
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
@@ -15,6 +17,9 @@ use crate::{cloudevents, field};
 mod target;
 #[cfg(test)]
 mod tests;
+
+/// Bytes of the longest number that the host writes.
+const LONGEST_NUMBER: usize = "-9223372036854775808".len();
 
 /// What a request takes from elsewhere than record and route.
 #[derive(Clone, Copy, Debug)]
@@ -114,15 +119,21 @@ fn plain_value(name: &HeaderName, header: &Header, span: Option<[u8; 8]>) -> Opt
 
 /// Adds what the host says about the record.
 fn describe(headers: &mut HeaderMap, record: &Record, attempt: u32) -> Result<(), Failure> {
-    let mut set = |name: &HeaderName, value: HeaderValue| append(headers, name.clone(), value);
     let coordinate = &record.coordinate;
-    let topic = HeaderValue::from_str(&coordinate.topic)
-        .map_err(|_| Failure::new(Reason::InvalidRequest, "the topic's name cannot stand in a header"))?;
-    set(&field::KAFKA_TOPIC, topic)?;
-    set(&field::KAFKA_PARTITION, coordinate.partition.into())?;
-    set(&field::KAFKA_OFFSET, coordinate.offset.into())?;
+    // All that is written here shares one allocation.
+    let mut text = BytesMut::with_capacity(coordinate.topic.len() + 5 * LONGEST_NUMBER);
+    let mut written = |value: &dyn Display| {
+        // Memory takes whatever is written to it.
+        let _ = write!(text, "{value}");
+        HeaderValue::from_maybe_shared(text.split().freeze())
+            .map_err(|_| Failure::new(Reason::InvalidRequest, "the topic's name cannot stand in a header"))
+    };
+    let mut set = |name: &HeaderName, value: HeaderValue| append(headers, name.clone(), value);
+    set(&field::KAFKA_TOPIC, written(&coordinate.topic)?)?;
+    set(&field::KAFKA_PARTITION, written(&coordinate.partition)?)?;
+    set(&field::KAFKA_OFFSET, written(&coordinate.offset)?)?;
     if let Some(timestamp) = record.timestamp {
-        set(&field::KAFKA_TIMESTAMP, timestamp.millis.into())?;
+        set(&field::KAFKA_TIMESTAMP, written(&timestamp.millis)?)?;
     }
     if let Some(key) = &record.key {
         match HeaderValue::from_maybe_shared(key.clone()) {
@@ -136,8 +147,8 @@ fn describe(headers: &mut HeaderMap, record: &Record, attempt: u32) -> Result<()
     if record.value.is_none() {
         set(&field::KAFKA_TOMBSTONE, HeaderValue::from_static("true"))?;
     }
-    set(&field::KAFKA_DELIVERY_ATTEMPT, attempt.into())?;
-    set(&CONTENT_LENGTH, record.value.as_ref().map_or(0, Bytes::len).into())
+    set(&field::KAFKA_DELIVERY_ATTEMPT, written(&attempt)?)?;
+    set(&CONTENT_LENGTH, written(&record.value.as_ref().map_or(0, Bytes::len))?)
 }
 
 fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), Failure> {

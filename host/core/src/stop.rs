@@ -13,6 +13,8 @@ pub enum StopCause {
     RoutePaused,
     /// The offset to go on from does not exist.
     OffsetOutOfRange,
+    /// A batch of its records cannot be read.
+    BatchCorrupt,
     /// Its topic was deleted and made again.
     TopicRecreated,
     /// The host itself failed at one of its records.
@@ -27,6 +29,7 @@ impl StopCause {
             Self::TransactionsRefused => "transactions-refused",
             Self::RoutePaused => "route-paused",
             Self::OffsetOutOfRange => "offset-out-of-range",
+            Self::BatchCorrupt => "batch-corrupt",
             Self::TopicRecreated => "topic-recreated",
             Self::HostFailed => "host-failed",
         }

@@ -1,39 +1,24 @@
 //! A member of one consumer group: subscription, rebalances as events, the records of each partition, commits.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use callgate_core::record::Record;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 
+use super::events::{Context, GroupEvent};
 use super::native;
+use super::partitions::{TopicPartition, list_of};
 use super::questions::GroupQuestions;
 use super::settings::ClientSettings;
 use super::wake::Wake;
 
-/// A partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicPartition {
-    /// The topic's name.
-    pub topic: Arc<str>,
-    /// The partition, from 0.
-    pub partition: i32,
-}
-
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.topic, self.partition)
-    }
-}
+/// How often it is looked whether a question has let go of a client that is to be closed.
+const LETTING_GO: Duration = Duration::from_millis(5);
 
 /// Where an assigned partition begins.
 #[derive(Clone, Debug)]
@@ -42,89 +27,6 @@ pub struct Assigned {
     pub at: TopicPartition,
     /// The offset of the first record to fetch.
     pub position: i64,
-}
-
-/// What happened to the member since it was last asked.
-#[derive(Debug)]
-pub enum GroupEvent {
-    /// These partitions come to this member, in addition to those it has. To be answered with [`GroupConsumer::assign`].
-    Assigned(Vec<TopicPartition>),
-    /// These partitions go. To be answered with [`GroupConsumer::unassign`].
-    Revoked {
-        /// Which.
-        partitions: Vec<TopicPartition>,
-        /// They may be another's already: nothing may be committed for them any more.
-        lost: bool,
-    },
-    /// A commit has ended.
-    Committed(Result<(), String>),
-    /// A record that came by the main queue, before its partition's queue was parted.
-    Record(Record),
-    /// A topic that is subscribed to is not there, or may not be seen. As long as that is so of all, the group is not
-    /// joined; when one appears, it is.
-    TopicUnavailable(String),
-    /// The client reports an error; it goes on by itself.
-    Error(String),
-    /// The client cannot go on (`RD_KAFKA_RESP_ERR__FATAL`): it must be made again.
-    Fatal(String),
-}
-
-pub(super) struct Context {
-    events: Mutex<VecDeque<GroupEvent>>,
-    // Set while the consumer closes: nobody answers events then, so partitions are given up at once.
-    closing: AtomicBool,
-}
-
-impl Context {
-    fn push(&self, event: GroupEvent) {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
-    }
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        super::log_line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.push(match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                GroupEvent::TopicUnavailable(reason.to_owned())
-            }
-            _ => GroupEvent::Error(format!("{error}: {reason}")),
-        });
-    }
-}
-
-impl ConsumerContext for Context {
-    // The event is only noted. The host answers it when the partitions' work has been drained, or their offsets are
-    // known; until then librdkafka goes on polling and sends its heartbeats.
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions = partitions_of(list);
-        if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            if !self.closing.load(Ordering::Acquire) {
-                self.push(GroupEvent::Assigned(partitions));
-            }
-        } else if self.closing.load(Ordering::Acquire) {
-            if let Err(error) = consumer.incremental_unassign(list) {
-                tracing::debug!(%error, "could not give up partitions while closing");
-            }
-        } else {
-            self.push(GroupEvent::Revoked { partitions, lost: consumer.assignment_lost() });
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let failed = offsets.elements().into_iter().find_map(|element| {
-            element.error().err().map(|error| format!("{}-{}: {error}", element.topic(), element.partition()))
-        });
-        self.push(GroupEvent::Committed(match (result, failed) {
-            (Ok(()), None) => Ok(()),
-            (Ok(()), Some(error)) => Err(error),
-            (Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)), _) => Ok(()),
-            (Err(error), _) => Err(error.to_string()),
-        }));
-    }
 }
 
 /// A member of a consumer group. All of its methods return at once, but for those that say so.
@@ -145,9 +47,10 @@ impl GroupConsumer {
         instance_id: Option<&str>,
         wake: Arc<Wake>,
     ) -> Result<Self, String> {
-        let context = Context { events: Mutex::default(), closing: AtomicBool::new(false) };
-        let mut consumer: BaseConsumer<Context> =
-            settings.consumer(group_id, instance_id).create_with_context(context).map_err(|error| error.to_string())?;
+        let mut consumer: BaseConsumer<Context> = settings
+            .consumer(group_id, instance_id)
+            .create_with_context(Context::default())
+            .map_err(|error| error.to_string())?;
         let bell = wake.clone();
         consumer.set_nonempty_callback(move || bell.wake());
         Ok(Self { consumer: Arc::new(consumer), wake, embedded: settings.embedded })
@@ -185,7 +88,7 @@ impl GroupConsumer {
                 None => idle += 1,
             }
         }
-        std::mem::take(&mut *self.consumer.context().events.lock().unwrap_or_else(PoisonError::into_inner))
+        self.consumer.context().take()
     }
 
     /// Takes the partitions up, in addition to those there are, and parts their queues.
@@ -198,12 +101,15 @@ impl GroupConsumer {
             list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*position))
                 .map_err(|error| error.to_string())?;
         }
+        for Assigned { at, .. } in partitions {
+            native::PartitionQueue::part(&self.consumer, &at.topic, at.partition);
+        }
         self.consumer.incremental_assign(&list).map_err(|error| error.to_string())?;
         partitions
             .iter()
             .map(|Assigned { at, .. }| {
                 native::PartitionQueue::split(&self.consumer, &at.topic, at.partition, &self.wake)
-                    .map(PartitionFeed)
+                    .map(|queue| PartitionFeed { queue, paused: false })
                     .ok_or_else(|| format!("no queue for {at}"))
             })
             .collect()
@@ -238,10 +144,15 @@ impl GroupConsumer {
 
     /// Leaves the group (a static member does not), on a thread of its own: a broker that is down holds nobody.
     pub fn close(self) -> Closing {
-        self.consumer.context().closing.store(true, Ordering::Release);
+        self.consumer.context().close();
         let (closed, wait) = mpsc::channel();
         thread::spawn(move || {
-            drop(self.consumer);
+            // A question that waits for its answer holds the client, too: whoever lets go of it last leaves the group.
+            let mut consumer = self.consumer;
+            while let Err(still_asked) = Arc::try_unwrap(consumer).map(drop) {
+                consumer = still_asked;
+                thread::sleep(LETTING_GO);
+            }
             // Nobody listens any more if it took too long.
             let _ = closed.send(());
             self.wake.wake();
@@ -261,19 +172,39 @@ impl Closing {
 }
 
 /// The fetched records of one assigned partition.
-pub struct PartitionFeed(native::PartitionQueue<Context>);
+pub struct PartitionFeed {
+    queue: native::PartitionQueue<Context>,
+    paused: bool,
+}
 
 impl PartitionFeed {
-    /// Takes at most `max` records that are there now, without waiting. What `each` gets as an error is the broker's
-    /// word about this partition. Returns how many there were: less than `max` means that it was emptied.
-    pub fn take(&self, max: usize, mut each: impl FnMut(Result<Record, FeedError>)) -> usize {
-        self.0.take(max, |result| each(result.map_err(FeedError::from)))
+    /// The next record that is there now, or the broker's word about this partition; without waiting.
+    pub fn take(&self) -> Option<Result<Record, FeedError>> {
+        self.queue.take().map(|taken| taken.map_err(FeedError::from))
     }
 
     /// All that is visible below this offset has been taken; `None` before anything was. It is above the last record where a
     /// transaction's marker, or what one has aborted, came behind it.
     pub fn position(&self) -> Option<i64> {
-        self.0.position()
+        self.queue.position()
+    }
+
+    /// Fetches nothing more: what the client cannot read, it would ask for again and again, and fill the queue with that.
+    pub fn pause(&mut self) {
+        match self.queue.pause() {
+            Ok(()) => self.paused = true,
+            Err(error) => tracing::debug!(%error, "could not pause a partition"),
+        }
+    }
+}
+
+impl Drop for PartitionFeed {
+    fn drop(&mut self) {
+        if self.paused
+            && let Err(error) = self.queue.resume()
+        {
+            tracing::debug!(%error, "could not resume a partition");
+        }
     }
 }
 
@@ -282,30 +213,26 @@ impl PartitionFeed {
 pub enum FeedError {
     /// Its position does not exist any more, or not yet: `auto.offset.reset` is `error`, so it stands still.
     OffsetOutOfRange,
+    /// A batch of records is damaged, or written in a way that the client does not know. It goes on behind the batch.
+    BatchCorrupt {
+        /// Of its first record.
+        offset: i64,
+        /// librdkafka's own sentence.
+        reason: String,
+    },
     /// Anything else; librdkafka tries again by itself.
     Other(String),
 }
 
-impl From<RDKafkaErrorCode> for FeedError {
-    fn from(code: RDKafkaErrorCode) -> Self {
+impl From<native::PartitionError> for FeedError {
+    fn from(native::PartitionError { code, offset, reason }: native::PartitionError) -> Self {
         match code {
             RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset => Self::OffsetOutOfRange,
+            // A checksum that is wrong, a form of batch or a compression that is unknown, what cannot be decompressed.
+            RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::NotImplemented | RDKafkaErrorCode::BadCompression => {
+                Self::BatchCorrupt { offset, reason }
+            }
             code => Self::Other(code.to_string()),
         }
     }
-}
-
-fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
-    list.elements()
-        .iter()
-        .map(|element| TopicPartition { topic: Arc::from(element.topic()), partition: element.partition() })
-        .collect()
-}
-
-pub(super) fn list_of(partitions: &[TopicPartition]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for at in partitions {
-        list.add_partition(&at.topic, at.partition);
-    }
-    list
 }

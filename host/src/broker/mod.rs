@@ -4,8 +4,10 @@
 mod consumer;
 mod directory;
 mod embedded;
+mod events;
 mod inspector;
 mod native;
+mod partitions;
 mod producer;
 mod questions;
 mod requester;
@@ -13,10 +15,12 @@ mod settings;
 mod transactional;
 mod wake;
 
-pub use consumer::{Assigned, Closing, FeedError, GroupConsumer, GroupEvent, PartitionFeed, TopicPartition};
+pub use consumer::{Assigned, Closing, FeedError, GroupConsumer, PartitionFeed};
 pub use directory::{Directory, KnownTopic, TopicProblem};
 pub use embedded::EmbeddedBroker;
+pub use events::GroupEvent;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
+pub use partitions::TopicPartition;
 pub use producer::{DeliveryError, Producer, Shipment};
 pub use questions::{Committed, Ends, GroupQuestions};
 pub use requester::Requester;

@@ -1,6 +1,6 @@
 //! Calls of librdkafka's C API for which rdkafka's safe wrapper panics on what strangers may write, or has none.
 //!
-//! - Reading: a header name that is not UTF-8 panics in the safe wrapper, and it takes one record at a time.
+//! - Reading: a header name that is not UTF-8 panics in the safe wrapper, and errors lose their partition.
 //! - Producing: the safe wrapper takes only UTF-8 header names, and a dead letter keeps the names it came with.
 //! - Offset metadata that another client wrote need not be UTF-8 either.
 //!
@@ -20,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use callgate_core::record::{Coordinate, Header, OutgoingRecord, Record, Timestamp, TimestampKind};
 use rdkafka::client::NativeClient;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
@@ -43,7 +43,18 @@ pub(super) struct PartitionQueue<C: ConsumerContext> {
 unsafe impl<C: ConsumerContext> Send for PartitionQueue<C> {}
 
 impl<C: ConsumerContext> PartitionQueue<C> {
-    /// Parts the partition's records from the consumer's main queue. To be called after each assign, which joins them.
+    /// Keeps the partition's records out of the consumer's main queue, before an assign begins to fetch them.
+    pub(super) fn part(consumer: &BaseConsumer<C>, topic: &str, partition: i32) {
+        if let Some(queue) = partition_queue(consumer, topic, partition) {
+            // SAFETY: the queue is ours until it is destroyed, here.
+            unsafe {
+                sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
+                sys::rd_kafka_queue_destroy(queue.as_ptr());
+            }
+        }
+    }
+
+    /// Takes the partition's queue over. To be called after each assign: before it, it may be another one.
     pub(super) fn split(
         consumer: &Arc<BaseConsumer<C>>,
         topic: &Arc<str>,
@@ -54,11 +65,7 @@ impl<C: ConsumerContext> PartitionQueue<C> {
             // SAFETY: `wake` points into the `Arc` that the queue's owner holds until it has disabled this callback.
             unsafe { &*wake.cast::<Wake>() }.wake();
         }
-        let name = CString::new(&**topic).ok()?;
-        // SAFETY: the client lives as long as `consumer`, which the result holds; the name is copied by the call.
-        let queue = NonNull::new(unsafe {
-            sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), name.as_ptr(), partition)
-        })?;
+        let queue = partition_queue(consumer, topic, partition)?;
         // SAFETY: the queue is ours until destroyed; the callback's argument is held by the result, at a stable address.
         unsafe {
             sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
@@ -71,41 +78,28 @@ impl<C: ConsumerContext> PartitionQueue<C> {
         Some(Self { queue, topic: topic.clone(), partition, _wake: wake.clone(), consumer: consumer.clone() })
     }
 
-    /// Takes at most `max` records (or the partition's errors) that are there now, without waiting.
-    /// Returns how many there were.
-    pub(super) fn take(&self, max: usize, mut each: impl FnMut(Result<Record, RDKafkaErrorCode>)) -> usize {
-        let mut messages: Vec<*mut sys::rd_kafka_message_t> = Vec::with_capacity(max);
-        // SAFETY: the array has room for `max` pointers, and the call says how many it has written.
-        let taken = unsafe {
-            let taken = sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), max);
-            let taken = usize::try_from(taken).unwrap_or(0);
-            messages.set_len(taken);
-            taken
-        };
-        for message in messages {
-            // SAFETY: the message is valid and ours until it is destroyed, which happens once, here.
-            unsafe {
-                let error = (*message).err;
-                each(match error {
-                    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
-                        Ok(read(&*message, self.topic.clone(), self.partition))
-                    }
-                    error => Err(error.into()),
-                });
-                sys::rd_kafka_message_destroy(message);
-            }
+    /// Takes the next record, or the next error of the partition, if there is one now.
+    ///
+    /// One at a time, since librdkafka takes an error for a record where it gives out many at once: it notes that one more
+    /// was read than was, and the next time that it fetches from there, which is after each rebalance, it skips a record.
+    pub(super) fn take(&self) -> Option<Result<Record, PartitionError>> {
+        // SAFETY: the queue is ours; the message is valid, and ours, until it is destroyed, which happens once, here.
+        unsafe {
+            let message = NonNull::new(sys::rd_kafka_consume_queue(self.queue.as_ptr(), 0))?;
+            let taken = match message.as_ref().err {
+                sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
+                    Ok(read(message.as_ref(), self.topic.clone(), self.partition))
+                }
+                code => Err(PartitionError::read(code.into(), message.as_ref())),
+            };
+            sys::rd_kafka_message_destroy(message.as_ptr());
+            Some(taken)
         }
-        taken
     }
 
     /// One above the last that was taken: record, marker of a transaction, or what one has aborted. `None`: nothing was.
-    ///
-    /// That there is nothing more for now, the client would also tell by itself (`enable.partition.eof`). But it takes what it
-    /// says in a queue for a record when it notes how far that was read; the position is one too high then, and a record
-    /// is skipped the next time it fetches from there, which is after each rebalance.
     pub(super) fn position(&self) -> Option<i64> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(&self.topic, self.partition);
+        let list = self.list();
         // SAFETY: client and list are valid, and the call only writes into the list.
         let code = unsafe { sys::rd_kafka_position(self.consumer.client().native_ptr(), list.ptr()) };
         let known = code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -113,6 +107,22 @@ impl<C: ConsumerContext> PartitionQueue<C> {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         }
+    }
+
+    /// Has nothing more fetched, until [`resume`](Self::resume).
+    pub(super) fn pause(&self) -> KafkaResult<()> {
+        self.consumer.pause(&self.list())
+    }
+
+    /// Ends a pause, which would outlast the assignment.
+    pub(super) fn resume(&self) -> KafkaResult<()> {
+        self.consumer.resume(&self.list())
+    }
+
+    fn list(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&self.topic, self.partition);
+        list
     }
 }
 
@@ -123,6 +133,35 @@ impl<C: ConsumerContext> Drop for PartitionQueue<C> {
             sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
         }
+    }
+}
+
+fn partition_queue<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<NonNull<sys::rd_kafka_queue_t>> {
+    let name = CString::new(topic).ok()?;
+    // SAFETY: the client is valid while borrowed, and the queue holds what it needs of it; the name is copied by the call.
+    NonNull::new(unsafe { sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), name.as_ptr(), partition) })
+}
+
+/// What stands in a partition's queue instead of a record.
+pub(super) struct PartitionError {
+    pub(super) code: RDKafkaErrorCode,
+    /// Of what could not be read, or where reading stands.
+    pub(super) offset: i64,
+    /// librdkafka's own sentence.
+    pub(super) reason: String,
+}
+
+impl PartitionError {
+    /// # Safety
+    /// `message` must be a consumed message with an error, not yet destroyed.
+    unsafe fn read(code: RDKafkaErrorCode, message: &sys::rd_kafka_message_t) -> Self {
+        // SAFETY: as the caller promises; the sentence is the payload of such a message.
+        let reason = unsafe { bytes_at(message.payload, message.len) }.unwrap_or_default();
+        Self { code, offset: message.offset, reason: String::from_utf8_lossy(reason).into_owned() }
     }
 }
 

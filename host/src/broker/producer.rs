@@ -1,6 +1,9 @@
 //! The producer of a client set: hands records to librdkafka in order, and reports each one's fate exactly once.
 
+mod gathering;
+
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 
+use self::gathering::{Departure, Gathering, OnTheirWay};
 use super::native;
 use super::settings::ClientSettings;
 
@@ -74,11 +78,14 @@ impl fmt::Display for DeliveryError {
     }
 }
 
-pub(super) struct Context<S>(std::marker::PhantomData<fn(S)>);
+pub(super) struct Context<S> {
+    on_their_way: OnTheirWay,
+    shipments: PhantomData<fn(S)>,
+}
 
 impl<S> Default for Context<S> {
     fn default() -> Self {
-        Self(std::marker::PhantomData)
+        Self { on_their_way: OnTheirWay::default(), shipments: PhantomData }
     }
 }
 
@@ -96,6 +103,7 @@ impl<S: Shipment> ProducerContext for Context<S> {
     type DeliveryOpaque = Box<S>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, shipment: Box<S>) {
+        self.on_their_way.end();
         shipment.delivered(match result {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(DeliveryError::judge(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))),
@@ -103,10 +111,22 @@ impl<S: Shipment> ProducerContext for Context<S> {
     }
 }
 
-/// An idempotent producer; made again by itself after a fatal error.
+/// Hands a shipment to the client, which reports its fate; where the client refuses, it comes back.
+pub(super) fn hand_over<S: Shipment>(
+    client: &ThreadedProducer<Context<S>>,
+    shipment: Box<S>,
+) -> Result<(), (RDKafkaErrorCode, Box<S>)> {
+    let on_their_way = &client.client().context().on_their_way;
+    // Before the report can come.
+    on_their_way.begin();
+    native::send(client.client().native_client(), shipment).inspect_err(|_| on_their_way.end())
+}
+
+/// An idempotent producer; made again by itself after a fatal error. What it sends goes at once while little does, and in
+/// batches while much does.
 pub struct Producer<S: Shipment> {
-    settings: ClientSettings,
-    client: Mutex<Arc<ThreadedProducer<Context<S>>>>,
+    gathering: Gathering<Box<S>>,
+    way: Arc<Way<S>>,
 }
 
 impl<S: Shipment> Producer<S> {
@@ -115,6 +135,52 @@ impl<S: Shipment> Producer<S> {
     /// # Errors
     /// librdkafka's own sentence, where it refuses the settings.
     pub fn new(settings: &ClientSettings) -> Result<Self, String> {
+        Ok(Self { gathering: Gathering::new(), way: Arc::new(Way::new(settings)?) })
+    }
+
+    /// Sends without waiting. `Err` gives the shipment back while there is no room for it: wait and try again, in
+    /// order. Anything else, a refusal by the client too, arrives as [`Shipment::delivered`].
+    pub fn send(&self, shipment: Box<S>) -> Result<(), Box<S>> {
+        let client = self.way.current();
+        let way = || {
+            let way = self.way.clone();
+            move |shipment| way.send(&way.current(), shipment)
+        };
+        match self.gathering.join(shipment, client.client().context().on_their_way.count(), way) {
+            Departure::Later => Ok(()),
+            Departure::Now(shipment) => self.way.send(&client, shipment),
+            Departure::Full(shipment) => Err(shipment),
+        }
+    }
+
+    /// What the broker says of a topic: its number of partitions, or why it cannot be written to.
+    /// Waits for the broker, at most for `timeout`.
+    pub(super) fn partitions(&self, topic: &str, timeout: Duration) -> Result<i32, DeliveryError> {
+        self.way.partitions(topic, timeout)
+    }
+
+    /// Waits until all that was sent has its report, at most for `timeout`. Returns whether it has.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        // The client's own flush looks every 100 ms; its thread serves the reports, so counting is enough.
+        let deadline = Instant::now() + timeout;
+        while self.gathering.waiting() > 0 || self.way.current().in_flight_count() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+}
+
+/// The way to the broker: the client, as long as it is of use, and then another one.
+struct Way<S: Shipment> {
+    settings: ClientSettings,
+    client: Mutex<Arc<ThreadedProducer<Context<S>>>>,
+}
+
+impl<S: Shipment> Way<S> {
+    fn new(settings: &ClientSettings) -> Result<Self, String> {
         Ok(Self { settings: settings.clone(), client: Mutex::new(Arc::new(Self::client(settings)?)) })
     }
 
@@ -126,16 +192,13 @@ impl<S: Shipment> Producer<S> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends without waiting. `Err` gives the shipment back while the producer's queue is full: wait and try again, in
-    /// order. Anything else, a refusal by the client too, arrives as [`Shipment::delivered`].
-    pub fn send(&self, shipment: Box<S>) -> Result<(), Box<S>> {
-        let client = self.current();
-        match native::send(client.client().native_client(), shipment) {
+    fn send(&self, client: &Arc<ThreadedProducer<Context<S>>>, shipment: Box<S>) -> Result<(), Box<S>> {
+        match hand_over(client, shipment) {
             Ok(()) => Ok(()),
             Err((RDKafkaErrorCode::QueueFull, shipment)) => Err(shipment),
             Err((code, shipment)) => {
                 if client.client().fatal_error().is_some() {
-                    self.renew(&client);
+                    self.renew(client);
                 }
                 shipment.delivered(Err(DeliveryError::judge(code)));
                 Ok(())
@@ -161,9 +224,7 @@ impl<S: Shipment> Producer<S> {
         }
     }
 
-    /// What the broker says of a topic: its number of partitions, or why it cannot be written to.
-    /// Waits for the broker, at most for `timeout`.
-    pub(super) fn partitions(&self, topic: &str, timeout: Duration) -> Result<i32, DeliveryError> {
+    fn partitions(&self, topic: &str, timeout: Duration) -> Result<i32, DeliveryError> {
         let client = self.current();
         let metadata = client
             .client()
@@ -176,19 +237,5 @@ impl<S: Shipment> Producer<S> {
             Some(error) => Err(DeliveryError::judge(error.into())),
             None => Ok(i32::try_from(known.partitions().len()).unwrap_or(i32::MAX)),
         }
-    }
-
-    /// Waits until all that was sent has its report, at most for `timeout`. Returns whether it has.
-    pub fn flush(&self, timeout: Duration) -> bool {
-        // The client's own flush looks every 100 ms; its thread serves the reports, so counting is enough.
-        let client = self.current();
-        let deadline = Instant::now() + timeout;
-        while client.in_flight_count() > 0 {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        true
     }
 }

@@ -9,10 +9,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::Offset;
 
-use super::consumer::{Context, TopicPartition, list_of};
+use super::events::Context;
 use super::native;
 use super::native::describe::{Isolation, Question, Refused};
 use super::native::transaction::Membership;
+use super::partitions::{TopicPartition, list_of};
 use super::transactional::GroupMembership;
 
 /// What a group has committed for a partition.
@@ -35,8 +36,8 @@ pub struct Ends {
     pub last_stable: i64,
 }
 
-/// Questions to the group's coordinator and the partitions' leaders that wait for an answer. They do not keep the
-/// client alive: once it is closed, there is no answer.
+/// Questions to the group's coordinator and the partitions' leaders that wait for an answer. Only one that is being asked
+/// keeps the client alive: once that is being closed, no other is.
 pub struct GroupQuestions {
     consumer: Weak<BaseConsumer<Context>>,
     embedded: bool,
@@ -48,12 +49,13 @@ impl GroupQuestions {
     }
 
     fn consumer(&self) -> Result<Arc<BaseConsumer<Context>>, String> {
-        self.consumer.upgrade().ok_or_else(|| "the client is closed".to_owned())
+        let consumer = self.consumer.upgrade().filter(|consumer| !consumer.context().is_closing());
+        consumer.ok_or_else(|| "the client is closed".to_owned())
     }
 
     /// Whether the client has been closed, so that nothing will ever be answered again.
     pub fn is_closed(&self) -> bool {
-        self.consumer.strong_count() == 0
+        self.consumer().is_err()
     }
 
     /// What the group has committed for each of the partitions, in their order.
@@ -84,7 +86,7 @@ impl GroupQuestions {
     /// Who this member is now, for offsets in a transaction; `None` while it is not one. Waits for the client's own
     /// thread, not for the broker.
     pub fn membership(&self) -> Option<GroupMembership> {
-        Membership::of(&*self.consumer.upgrade()?).map(GroupMembership)
+        Membership::of(&*self.consumer().ok()?).map(GroupMembership)
     }
 
     /// The first offset there is and the one after the last, of a partition.
@@ -143,6 +145,7 @@ impl GroupQuestions {
             .map(|topic| (Arc::from(topic.name()), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)))
             .collect())
     }
+
     /// How far these partitions go, whatever this member has fetched of them; those are left out that the broker does not
     /// tell. The high watermark is the older of the two, so where the last stable offset is below it, a transaction was
     /// open the whole time in between.

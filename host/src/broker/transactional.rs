@@ -1,17 +1,23 @@
 //! A transactional producer. Its calls wait for the broker, so it belongs to a thread that may wait.
 
 use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::consumer::TopicPartition;
-use super::native;
 use super::native::transaction::{Membership, NativeError, send_offsets};
-use super::producer::{Context, DeliveryError, Shipment};
+use super::partitions::TopicPartition;
+use super::producer::{Context, DeliveryError, Shipment, hand_over};
 use super::settings::{ClientSettings, TRANSACTION_TIMEOUT};
+
+/// How long offsets may take into a transaction. The client has a time limit of its own, which it forgets while it looks for
+/// the group's coordinator (librdkafka 2.12.1 sets `creq_ts_timeout` and never reads it): it then waits until the
+/// connection to some broker comes or goes, and where none does, for ever.
+const OFFSETS_TIMEOUT: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(2));
 
 /// Who commits offsets in a transaction: a member of a group, in the generation that it knew of when it was asked. The
 /// broker takes them from no other member and in no later generation.
@@ -70,14 +76,19 @@ impl From<KafkaError> for TransactionError {
 
 impl From<NativeError> for TransactionError {
     fn from(NativeError { code, reason, is_fatal }: NativeError) -> Self {
-        Self::new(code, is_fatal, reason)
+        let mut error = Self::new(code, is_fatal, reason);
+        if error.kind == TransactionErrorKind::Content {
+            // Said of offsets, this is not about what was produced: the right to read a source was taken back, say.
+            error.kind = TransactionErrorKind::Abort;
+        }
+        error
     }
 }
 
 /// A producer with a transactional id. Dropping it leaves an open transaction to its timeout, or to whoever begins under
 /// the same id.
 pub struct TransactionalProducer<S: Shipment> {
-    client: ThreadedProducer<Context<S>>,
+    client: Arc<ThreadedProducer<Context<S>>>,
 }
 
 impl<S: Shipment> TransactionalProducer<S> {
@@ -88,7 +99,7 @@ impl<S: Shipment> TransactionalProducer<S> {
     pub fn new(settings: &ClientSettings, transactional_id: &str) -> Result<Self, String> {
         let config = settings.transactional_producer(transactional_id);
         let client = config.create_with_context(Context::default()).map_err(|error| error.to_string())?;
-        Ok(Self { client })
+        Ok(Self { client: Arc::new(client) })
     }
 
     /// Ends what an earlier producer of the same id has left: its open transaction is aborted, one that was being
@@ -112,7 +123,7 @@ impl<S: Shipment> TransactionalProducer<S> {
     /// Sends in the open transaction, without waiting. `Err` gives the shipment back while the producer's queue is full:
     /// wait and try again, in order. Anything else arrives as [`Shipment::delivered`].
     pub fn send(&self, shipment: Box<S>) -> Result<(), Box<S>> {
-        match native::send(self.client.client().native_client(), shipment) {
+        match hand_over(&self.client, shipment) {
             Ok(()) => Ok(()),
             Err((RDKafkaErrorCode::QueueFull, shipment)) => Err(shipment),
             Err((code, shipment)) => {
@@ -135,11 +146,12 @@ impl<S: Shipment> TransactionalProducer<S> {
     /// Puts offsets and their metadata into the open transaction; each offset is the next one to read.
     ///
     /// # Errors
-    /// [`TransactionError`].
+    /// [`TransactionError`]. One that comes of [`OFFSETS_TIMEOUT`] is [`Fatal`](TransactionErrorKind::Fatal): the call goes on
+    /// and keeps its client, whose epoch ends when another producer begins under the same id.
     pub fn send_offsets(
         &self,
         offsets: &[(TopicPartition, i64, &str)],
-        membership: &GroupMembership,
+        membership: GroupMembership,
     ) -> Result<(), TransactionError> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (at, offset, metadata) in offsets {
@@ -148,7 +160,21 @@ impl<S: Shipment> TransactionalProducer<S> {
             element.set_metadata(metadata);
         }
         let timeout = i32::try_from(TRANSACTION_TIMEOUT.as_millis()).unwrap_or(i32::MAX);
-        Ok(send_offsets(self.client.client().native_client(), &list, &membership.0, timeout)?)
+        let (answer, answered) = mpsc::channel();
+        let client = self.client.clone();
+        let call = move || {
+            let result = send_offsets(client.client().native_client(), &list, &membership.0, timeout);
+            // Nobody listens any more if it took too long.
+            let _ = answer.send(result);
+        };
+        thread::Builder::new().name("settle-offsets".into()).spawn(call).expect("the system has a thread left");
+        match answered.recv_timeout(OFFSETS_TIMEOUT) {
+            Ok(result) => Ok(result?),
+            Err(_) => {
+                let reason = format!("the client has put no offsets into the transaction within {OFFSETS_TIMEOUT:?}");
+                Err(TransactionError { kind: TransactionErrorKind::Fatal, reason })
+            }
+        }
     }
 
     /// Commits. To be called when all that was sent is acknowledged.

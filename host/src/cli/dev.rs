@@ -15,7 +15,7 @@ use super::compile_component::compiler;
 use super::input::{cache_dir, handler_name, operation};
 use super::signals::{Asked, Signals};
 use crate::broker::EmbeddedBroker;
-use crate::config::{Operator, OperatorRead};
+use crate::config::{HandlerRoute, Operator, OperatorRead};
 use crate::deploy;
 use crate::pipeline::{Brokers, Handler, Host, Listener, News, Overview, Reconciler, code_cache, host_settings};
 
@@ -134,7 +134,7 @@ fn listener(wanted: UnboundedSender<Wanted>, bootstrap: String, lines: Arc<Lines
 
 /// Source topics and their dead-letter topics, of one partition each, so that a person can read the offsets.
 fn create_topics(broker: &EmbeddedBroker, handler: &Handler) -> Result<(), String> {
-    for (selector, _) in &handler.routes {
+    for HandlerRoute { topics: selector, .. } in &handler.routes {
         if let TopicSelector::Topic(topic) = selector {
             broker.create_topic(topic, 1)?;
             broker.create_topic(&dead_letter_topic(topic, &handler.tenant.dead_letter), 1)?;
@@ -159,7 +159,8 @@ async fn serve(
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => break ExitCode::SUCCESS,
-                Asked::Reload => {}
+                // There is no file to read again; it confirms handlers that have gone at once.
+                Asked::Reload => reconciler.reload(operator(broker, folder.path())?),
             },
             Some((handler, made)) = topics.recv() => {
                 create_topics(broker, &handler).map_err(anyhow::Error::msg)?;

@@ -46,7 +46,7 @@ impl<'a> Document<'a> {
     ) -> (Option<T>, Vec<Fault>) {
         let (root, errors) = DeTable::parse_recoverable(&source.text);
         if !errors.is_empty() {
-            return (None, errors.iter().map(|error| syntax_fault(source, error)).collect());
+            return (None, syntax_faults(source, &errors));
         }
         let document = Document { source, references, overrides, faults: RefCell::default() };
         let mut section = Section::root(&document, root.get_ref());
@@ -75,6 +75,14 @@ impl<'a> Document<'a> {
     pub(crate) fn fault_count(&self) -> usize {
         self.faults.borrow().len()
     }
+}
+
+/// Of a line the first error is enough: what follows on the same line mostly follows from it, up to one error a character.
+fn syntax_faults(source: &Source, errors: &[toml::de::Error]) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = errors.iter().map(|error| syntax_fault(source, error)).collect();
+    faults.sort_by(|a, b| a.place.cmp(&b.place));
+    faults.dedup_by(|a, b| a.place == b.place);
+    faults
 }
 
 fn syntax_fault(source: &Source, error: &toml::de::Error) -> Fault {

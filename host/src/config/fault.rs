@@ -87,6 +87,8 @@ codes! {
     HandlersMissing = "deploy.handlers-missing",
     /// The component is not there.
     ComponentMissing = "deploy.component-missing",
+    /// A component alone that a manifest which is not TOML may mean.
+    ComponentWaits = "deploy.component-waits",
     /// The component is larger than any that is taken.
     ComponentTooLarge = "deploy.component-too-large",
     /// A path that leaves the tenant's folder.

@@ -105,7 +105,8 @@ fn check_topic(topic: &str, route: &RouteManifest, tenant: &Tenant) -> Vec<Fault
                 "use another topic, or another `dead_letter_topic` of the tenant",
             ));
         }
-        None if !valid_topic_name(&format!("{topic}-dlt")) => {
+        // Of a topic that is none itself, its own fault says enough.
+        None if valid_topic_name(topic) && !valid_topic_name(&format!("{topic}-dlt")) => {
             let message = format!("{topic}-dlt, where its dead letters go, is too long for the name of a topic");
             faults.push(Fault::new(
                 place,

@@ -59,16 +59,21 @@ impl Active {
         room == TURN
     }
 
+    /// Takes so many that are there now. Returns how many there were; what is behind a stop for good stays untaken.
     fn take(&mut self, count: usize, intake: &dyn Intake, group: &str) -> usize {
-        let mut results = Vec::with_capacity(count);
-        let taken = self.feed.take(count, |result| results.push(result));
-        for result in results {
-            match result {
-                Ok(record) => self.offer(Arc::new(record), intake),
-                Err(error) => feed_failed(group, &self.partition, error),
+        for taken in 0..count {
+            match self.feed.take() {
+                Some(Ok(record)) => self.offer(Arc::new(record), intake),
+                Some(Err(error)) => {
+                    self.failed(group, error);
+                    if self.partition.is_stopped_for_good() {
+                        return taken;
+                    }
+                }
+                None => return taken,
             }
         }
-        taken
+        count
     }
 
     /// Below this offset nothing is left to be done: all records have ended, or there are none.
@@ -112,23 +117,36 @@ impl Active {
         }
         self.set_aside.is_empty()
     }
-}
 
-fn feed_failed(group: &str, partition: &Partition, error: FeedError) {
-    match error {
-        FeedError::OffsetOutOfRange => {
-            tracing::error!(
-                target: "callgate::consume", code = "run.offset-out-of-range", group, partition = %partition.at,
-                "the partition stops: the offset to go on from does not exist. Was the topic deleted and made again, or \
-                 did its retention delete records before they were read? Set the group's offset by hand \
-                 (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
-            );
-            partition.stop_for_good(Stop::new(StopCause::OffsetOutOfRange, "offset out of range"));
+    fn failed(&mut self, group: &str, error: FeedError) {
+        let partition = &self.partition;
+        match error {
+            FeedError::OffsetOutOfRange => {
+                tracing::error!(
+                    target: "callgate::consume", code = "run.offset-out-of-range", group, partition = %partition.at,
+                    "the partition stops: the offset to go on from does not exist. Was the topic deleted and made again, or \
+                     did its retention delete records before they were read? Set the group's offset by hand \
+                     (kafka-consumer-groups --reset-offsets) while no host runs, then start again"
+                );
+                partition.stop_for_good(Stop::new(StopCause::OffsetOutOfRange, "offset out of range"));
+            }
+            FeedError::BatchCorrupt { offset, reason } => {
+                tracing::error!(
+                    target: "callgate::consume", code = "run.batch-corrupt", group, partition = %partition.at, offset, reason,
+                    "the partition stops: the batch of records that begins at this offset cannot be read. SIGHUP has it \
+                     read again. If the broker's copy is damaged, restore it from a replica, or give its records up: set the \
+                     group's offset behind the batch by hand (kafka-consumer-groups --reset-offsets) while no host runs, then \
+                     start again"
+                );
+                let reason = format!("the batch at offset {offset} cannot be read");
+                partition.stop_for_good(Stop::new(StopCause::BatchCorrupt, reason));
+                self.feed.pause();
+            }
+            FeedError::Other(error) => tracing::warn!(
+                target: "callgate::consume", code = "run.partition-error", group, partition = %partition.at, error,
+                "the broker reports an error for a partition; trying again"
+            ),
         }
-        FeedError::Other(error) => tracing::warn!(
-            target: "callgate::consume", code = "run.partition-error", group, partition = %partition.at, error,
-            "the broker reports an error for a partition; trying again"
-        ),
     }
 }
 

@@ -61,7 +61,9 @@ impl Commits {
             .iter()
             .map(|(partition, commit)| (partition.at.clone(), commit.offset, commit.metadata.clone()))
             .collect();
+        planted::die("die-before-commit");
         consumer.commit(&offsets)?;
+        planted::die("die-after-commit");
         self.on_its_way = Some(commits);
         Ok(())
     }

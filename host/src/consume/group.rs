@@ -6,6 +6,7 @@
 
 mod handle;
 mod rebalance;
+mod subscription;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, mpsc};
@@ -22,7 +23,7 @@ use super::watch::{Change, TopicWatch};
 
 use self::handle::Command;
 pub use self::handle::{GroupHandle, GroupSettings, Intent};
-use self::rebalance::{Pending, Rebalance};
+use self::rebalance::{Pending, Rebalance, Then};
 use crate::broker::{Closing, Ends, GroupConsumer, GroupEvent, TopicPartition, Wake};
 
 /// How long a group feeds its partitions before the other groups of the thread have their turn.
@@ -41,6 +42,8 @@ pub struct Group {
     status: Arc<GroupStatus>,
     watch: TopicWatch,
     ends: PartitionEnds,
+    // What is to be subscribed to: later than it is wanted, where partitions must be done with before.
+    wanted: Vec<Arc<str>>,
     subscribed: Vec<Arc<str>>,
     first_starts: Arc<FirstStarts>,
     active: BTreeMap<TopicPartition, Active>,
@@ -79,6 +82,7 @@ impl Group {
             watch,
             ends: PartitionEnds::default(),
             commands,
+            wanted: topics.clone(),
             subscribed: topics.clone(),
             status,
             first_starts: FirstStarts::new(settings.first_start),
@@ -105,7 +109,7 @@ impl Group {
         }
         self.pending.clear();
         self.rebalance = None;
-        self.begin_going(self.active.keys().cloned().collect(), false);
+        self.begin_going(self.active.keys().cloned().collect(), Then::GiveUp);
     }
 
     /// Whether the group has been left.
@@ -140,41 +144,6 @@ impl Group {
                 Command::Stop => self.stop(),
                 Command::Follow(_) => {}
             }
-        }
-    }
-
-    fn follow(&mut self, intent: Intent) {
-        self.settings.intent = intent;
-        self.watch.look_again(self.settings.intent.has_patterns);
-        // Those that a pattern has found stay as long as it wants them; new ones come with the next look.
-        let found = self.subscribed.iter().filter(|topic| self.intake.routes(topic)).cloned().collect();
-        self.subscribe_to(found);
-        for (at, Active { partition, .. }) in &self.active {
-            let wanted = self.subscribed.contains(&at.topic);
-            if !wanted || partition.ordering() != self.intake.ordering(&at.topic) {
-                partition.abandon();
-            }
-        }
-        self.divide_bounds(self.active.len());
-    }
-
-    /// Takes partitions up anew whose records were put down: their handler went and came back before the rebalance
-    /// that would have taken them, or their order is another one now.
-    fn reopen_abandoned(&mut self) {
-        if self.stopping {
-            return;
-        }
-        let abandoned = self.active.iter_mut().filter(|(at, active)| {
-            !active.leaving && active.partition.is_abandoned() && self.subscribed.contains(&at.topic)
-        });
-        let partitions: Vec<_> = abandoned
-            .map(|(at, active)| {
-                active.leaving = true;
-                at.clone()
-            })
-            .collect();
-        if !partitions.is_empty() {
-            self.pending.push_back(Pending::Reopen(partitions));
         }
     }
 
@@ -238,15 +207,7 @@ impl Group {
                 self.fence_all();
             }
             GroupEvent::Revoked { ref partitions, lost: true } => {
-                tracing::warn!(
-                    target: "callgate::consume", code = "run.partitions-lost", group = %self.settings.group_id, partitions = partitions.len(),
-                    "partitions were lost: this host was thought dead, or their topic is gone; its work on them counts for nothing"
-                );
-                for at in partitions {
-                    if let Some(active) = self.active.get(at) {
-                        active.partition.fence();
-                    }
-                }
+                self.fence_lost(partitions);
                 self.pending.push_back(Pending::Event(event));
             }
             event @ (GroupEvent::Assigned(_) | GroupEvent::Revoked { .. }) => {
@@ -262,35 +223,6 @@ impl Group {
                 Change::Topics(topics) => self.subscribe_to(topics),
                 Change::Ids(ids) => self.stop_recreated(&ids),
                 Change::Ends(ends) => self.learn_ends(ends),
-            }
-        }
-    }
-
-    /// Subscribes again where topics have come or gone that a pattern wants.
-    fn subscribe_to(&mut self, mut topics: Vec<Arc<str>>) {
-        let Some(consumer) = &self.consumer else { return };
-        topics.extend(self.settings.intent.topics.iter().cloned());
-        topics.sort();
-        topics.dedup();
-        if topics == self.subscribed && !topics.is_empty() {
-            return;
-        }
-        tracing::info!(
-            target: "callgate::consume", group = %self.settings.group_id, topics = topics.join(", "), "subscribed"
-        );
-        match consumer.subscribe(&topics) {
-            // A group without any topic has nothing to join for.
-            Ok(()) => {
-                if topics.is_empty() {
-                    self.status.update(|status| status.joined = true);
-                }
-                self.subscribed = topics;
-            }
-            Err(error) => {
-                tracing::warn!(
-                    target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error,
-                    "cannot subscribe"
-                );
             }
         }
     }
@@ -317,6 +249,17 @@ impl Group {
                  stable offset wait until it ends. Find it with kafka-transactions.sh find-hanging or describe-producers"
             );
         }
+    }
+
+    fn fence_lost(&self, partitions: &[TopicPartition]) {
+        let given_up = |at| self.active.get(at).is_some_and(|active| active.partition.is_fenced());
+        if !partitions.iter().all(given_up) {
+            tracing::warn!(
+                target: "callgate::consume", code = "run.partitions-lost", group = %self.settings.group_id, partitions = partitions.len(),
+                "partitions were lost: this host was thought dead, or their topic is gone; its work on them counts for nothing"
+            );
+        }
+        partitions.iter().filter_map(|at| self.active.get(at)).for_each(|active| active.partition.fence());
     }
 
     fn fence_all(&mut self) {

@@ -4,6 +4,7 @@
 //! has arrived. A new assignment of the same partition is a new value: work of the old one is fenced and cannot end
 //! anything of the new one.
 
+mod letters;
 mod place;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
@@ -16,6 +17,7 @@ use callgate_core::record::Record;
 use callgate_core::stop::Stop;
 use tokio::sync::Notify;
 
+use self::letters::Letters;
 pub use self::place::{Held, Hold, Place};
 use crate::broker::{TopicPartition, Wake};
 use crate::planted;
@@ -45,6 +47,7 @@ struct State {
     // at a share of the bounds, since those that wait for one of their key may fill any share.
     ends_until_wake: usize,
     commit_anyway: bool,
+    letters: Letters,
 }
 
 impl State {
@@ -80,6 +83,7 @@ pub struct Partition {
     abandoned: AtomicBool,
     fenced: AtomicBool,
     fence: Notify,
+    ends: Notify,
     stops: Mutex<Stops>,
     wake: Arc<Wake>,
 }
@@ -119,6 +123,7 @@ impl Partition {
             started: 0,
             ends_until_wake: 0,
             commit_anyway: false,
+            letters: Letters::default(),
         };
         Self {
             at,
@@ -131,6 +136,7 @@ impl Partition {
             abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             fence: Notify::new(),
+            ends: Notify::new(),
             stops: Mutex::default(),
             wake,
         }
@@ -155,6 +161,7 @@ impl Partition {
     /// The record comes back: the metadata of a commit could not describe its end beside those of the others. There is
     /// room again when some have ended.
     pub fn offer(&self, record: Arc<Record>) -> Result<Option<LaneId>, Arc<Record>> {
+        planted::die("die-after-poll");
         let mut state = self.state();
         if !state.offsets.takes(record.coordinate.offset) {
             state.await_ends();
@@ -183,10 +190,11 @@ impl Partition {
     }
 
     fn end(&self, ticket: Ticket, size: usize) {
-        let mut state = self.state();
+        let (mut state, offset) = (self.state(), ticket.offset());
         if !state.offsets.end(ticket) {
             return;
         }
+        let is_awaited = state.letters.ended(self.ordering, offset);
         state.records -= 1;
         state.bytes -= size;
         state.started -= 1;
@@ -194,6 +202,9 @@ impl Partition {
         state.ends_until_wake = state.ends_until_wake.saturating_sub(1);
         let drained = state.started == 0 && state.lanes.waiting() == 0;
         drop(state);
+        if is_awaited {
+            self.ends.notify_waiters();
+        }
         if made_room || drained {
             self.wake.wake();
         }

@@ -64,7 +64,11 @@ pub(super) fn find(
     wanted: Option<&Located<String>>,
     place: &Place,
 ) -> Result<ComponentFile, Vec<Fault>> {
-    let read = plain(name).and_then(|name| source.components.get(&name)).unwrap_or(&Err(NotRead::Missing));
+    let Some(path) = plain(name) else { return Err(vec![not_read(&NotRead::Missing, name, place)]) };
+    if source.is_manifest(&path) {
+        return Err(vec![refused(name, "it is the manifest itself", place)]);
+    }
+    let read = source.components.get(&path).unwrap_or(&Err(NotRead::Missing));
     let examined = read.as_ref().map_err(|refused| vec![not_read(refused, name, place)])?;
     let digest = examined.digest.clone();
     let mut faults = Vec::new();
@@ -77,7 +81,7 @@ pub(super) fn find(
         faults.push(refused(name, reason, place));
     }
     if faults.is_empty() {
-        Ok(ComponentFile { path: root.join(name), digest, place: place.clone(), name: name.into() })
+        Ok(ComponentFile { path: root.join(path), digest, place: place.clone(), name: name.into() })
     } else {
         Err(faults)
     }

@@ -1,11 +1,12 @@
 //! Two handlers of one group that would get the same records.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 
 use callgate_core::route::TopicSelector;
 
 use super::Found;
-use crate::config::{Code, Fault, HandlerRoute, Place};
+use crate::config::{Code, Fault, HandlerRoute};
 
 /// Refuses every handler that shares a topic with another of its group: both, since nothing tells which one is meant,
 /// and records that wait are better than records that the wrong one has answered.
@@ -70,7 +71,7 @@ impl<'a> Groups<'a> {
                     *known = (place, topics);
                 }
             }
-            first.into_iter().map(|(other, (place, topics))| conflict(route, &all[other], place, &topics))
+            first.into_iter().map(|(other, (place, topics))| conflict(route, &all[other].name, place, &topics))
         });
         faults.collect()
     }
@@ -87,8 +88,9 @@ impl<'a> Group<'a> {
     }
 }
 
-fn conflict(route: &HandlerRoute, other: &Found, place: &Place, topics: &str) -> Fault {
-    let message = format!("the handler {} of the same group gets {topics} as well ({place})", other.name);
+/// What is said of a route where another handler gets these topics; `whence` says by which of its routes or versions.
+pub(crate) fn conflict(route: &HandlerRoute, other: &str, whence: &dyn Display, topics: &str) -> Fault {
+    let message = format!("the handler {other} of the same group gets {topics} as well ({whence})");
     let hint = "leave each topic to one handler, or give one of them a `group` of its own";
     Fault::new(&route.place, Code::TopicConflict, message, hint)
 }

@@ -19,6 +19,7 @@ mod watch;
 
 use self::allowance::Allowance;
 pub use component::ComponentFile;
+pub(crate) use conflicts::conflict;
 pub use snapshot::{Listed, Snapshot};
 pub use watch::{LOOK, Look, Watch};
 

@@ -99,6 +99,11 @@ impl Source {
         self.components.values().for_each(|component| part(component.as_ref().map(|examined| &*examined.digest)));
         hex(&hash.finalize())
     }
+
+    /// Whether a path in the folder is that of its manifest.
+    pub(super) fn is_manifest(&self, path: &Path) -> bool {
+        self.manifest.is_some() && path.to_str().and_then(|path| path.strip_suffix(".toml")) == Some(&*self.name)
+    }
 }
 
 /// The path within the folder that a manifest means, if it stays in there: `./a.wasm` and `a.wasm` are one file.

@@ -32,7 +32,7 @@ mod tests;
 
 use clock::{Clock, Steady};
 use folder::Folder;
-use loss::{Loss, Name};
+use loss::{Loss, Missing, Name};
 use root::Root;
 
 /// How often a running host looks.
@@ -53,6 +53,8 @@ pub struct Watch {
     /// The tenant that is looked at first.
     turn: String,
     loss: Loss,
+    /// Handlers of each tenant of which nothing runs and nothing is being loaded.
+    idle: BTreeMap<String, BTreeSet<String>>,
     /// The first look.
     began: Option<Instant>,
     /// What was last told.
@@ -84,6 +86,7 @@ impl Watch {
             faults: Steady::default(),
             turn: String::new(),
             loss: Loss::default(),
+            idle: BTreeMap::new(),
             began: None,
             told: None,
             changed: true,
@@ -122,11 +125,20 @@ impl Watch {
         Look::Changed(snapshot)
     }
 
-    /// The alert that stands, if one does. A directory that is not there or empty, or that loses more than half of its
-    /// handlers at once (and more than one), was rather unmounted than cleared: nothing is deleted until all of them are
-    /// back, or [`Watch::confirm`] is called.
-    pub fn alert(&self) -> Option<&Fault> {
-        self.loss.alert()
+    /// The alerts that stand. A directory that is not there or empty, or that loses more than half of its handlers at once
+    /// (and more than one), was rather unmounted than cleared: none of those is deleted, and no other one of the same
+    /// tenants, until all of them are back or [`Watch::confirm`] is called. For all other tenants nothing changes.
+    pub fn alerts(&self) -> impl Iterator<Item = &Fault> {
+        self.loss.alerts()
+    }
+
+    /// Tells of which handlers (a tenant and its handler) no version runs or is being loaded, since they were refused.
+    /// Nobody loses anything by those, so a tenant that removes a heap of broken ones has lost no handler.
+    pub fn set_idle<'a>(&mut self, idle: impl Iterator<Item = (&'a str, &'a str)>) {
+        self.idle.clear();
+        for (tenant, handler) in idle {
+            self.idle.entry(tenant.to_owned()).or_default().insert(handler.to_owned());
+        }
     }
 
     /// Takes the handlers that are missing now for deleted. Those that go missing later are not meant.
@@ -147,7 +159,7 @@ impl Watch {
             let folder = || Folder::new(self.directory.join(name));
             self.tenants.entry(name.clone()).or_insert_with(folder);
         }
-        let of = self.tenants.values().map(Folder::len).sum();
+        let had = self.had(&root);
         // From the one whose turn it is to the last one, then from the first one on.
         let mut rest = self.tenants.split_off(&self.turn);
         for (name, folder) in rest.iter_mut().chain(&mut self.tenants) {
@@ -159,27 +171,46 @@ impl Watch {
             }
         }
         self.tenants.append(&mut rest);
-        let alert = self.lose(of, &root);
-        self.tenants.retain(|name, folder| root.tenants.contains(name) || folder.len() > 0);
+        let alert = self.lose(had, &root);
+        self.tenants.retain(|name, folder| root.tenants.contains(name) || !folder.is_empty());
         alert
     }
 
-    /// Decides about the handlers that have gone, of so many that there were; returns an alert that is new.
-    fn lose(&mut self, of: usize, root: &Root) -> Option<Fault> {
+    /// How many handlers each tenant has that can be lost.
+    fn had(&self, root: &Root) -> BTreeMap<String, usize> {
+        let handlers = |(tenant, folder): (&String, &Folder)| {
+            let names = folder.names().filter(|handler| self.can_be_lost(tenant, handler, root));
+            (tenant.clone(), names.count())
+        };
+        self.tenants.iter().map(handlers).collect()
+    }
+
+    /// Whether its going is a loss. That the whole directory has gone says nothing of any of its handlers.
+    fn can_be_lost(&self, tenant: &str, handler: &str, root: &Root) -> bool {
+        root.emptied.is_some() || !self.idle.get(tenant).is_some_and(|idle| idle.contains(handler))
+    }
+
+    /// Decides about the handlers that have gone, of as many as each tenant had; returns an alert that is new.
+    fn lose(&mut self, had: BTreeMap<String, usize>, root: &Root) -> Option<Fault> {
         let names = |of: fn(&Folder) -> &BTreeSet<String>| -> BTreeSet<Name> {
             let folders = self.tenants.iter();
             folders.flat_map(|(tenant, folder)| of(folder).iter().map(|name| (tenant.clone(), name.clone()))).collect()
         };
-        let (missing, gone) = (names(Folder::missing), names(Folder::gone));
-        let alert = self.loss.judge(&missing, &gone, of, root.emptied.as_deref(), &self.directory);
-        if self.loss.alert().is_none() {
-            self.changed |= self.tenants.values_mut().fold(false, |any, folder| folder.let_go() | any);
+        let all = names(Folder::missing);
+        let losses = all.iter().filter(|(tenant, handler)| self.can_be_lost(tenant, handler, root)).cloned().collect();
+        let missing = Missing { all, losses, gone: names(Folder::gone), had, emptied: root.emptied.as_deref() };
+        let alert = self.loss.judge(&missing, &self.directory);
+        for (tenant, handler) in self.loss.deleted(&missing) {
+            if let Some(folder) = self.tenants.get_mut(tenant) {
+                folder.let_go(handler);
+                self.changed = true;
+            }
         }
         alert
     }
 
     fn snapshot(&self) -> Snapshot {
-        let tenants = self.tenants.iter().filter(|(_, folder)| folder.len() > 0);
+        let tenants = self.tenants.iter().filter(|(_, folder)| !folder.is_empty());
         let folders = self.tenants.values().flat_map(Folder::faults);
         Snapshot {
             directory: self.directory.clone(),

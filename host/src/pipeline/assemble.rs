@@ -160,7 +160,7 @@ impl Assembler {
             name: found.name.clone(),
             version: found.version.clone(),
             group_id: found.group.to_string(),
-            routes: found.routes.iter().map(|route| (route.topics.clone(), route.route.clone())).collect(),
+            routes: found.routes.clone(),
             probation,
         }))
     }

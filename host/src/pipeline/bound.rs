@@ -17,7 +17,7 @@ use super::gate::Gate;
 use super::probation::Probation;
 use super::quota::Quota;
 use crate::broker::ClientSettings;
-use crate::config;
+use crate::config::{self, HandlerRoute};
 use crate::consume::Bounds;
 use crate::invoke::Callable;
 
@@ -51,7 +51,7 @@ pub struct Tenant {
 /// The topics that no pattern of a tenant with these handlers may match.
 pub(super) fn never_matched<'a>(handlers: impl Iterator<Item = &'a Arc<Handler>>) -> Arc<HashSet<Arc<str>>> {
     let routes = handlers.flat_map(|handler| &handler.routes);
-    Arc::new(routes.filter_map(|(_, route)| route.reply_to.clone()).collect())
+    Arc::new(routes.filter_map(|HandlerRoute { route, .. }| route.reply_to.clone()).collect())
 }
 
 /// One version of a handler.
@@ -70,7 +70,7 @@ pub struct Handler {
     /// Its component, ready to be called.
     pub callable: Arc<Callable>,
     /// Its routes, and the topics each gets.
-    pub routes: Vec<(TopicSelector, Arc<Route>)>,
+    pub routes: Vec<HandlerRoute>,
     /// The watch over its first records, where it may be rolled back.
     pub probation: Option<Probation>,
 }
@@ -183,7 +183,7 @@ impl RouteTable {
         let activities = before.map(Self::activities).unwrap_or_default();
         for handler in handlers {
             let activity = activities.get(&*handler.name).map_or_else(Arc::default, |&known| known.clone());
-            for (selector, route) in &handler.routes {
+            for HandlerRoute { topics: selector, route, .. } in &handler.routes {
                 let known = before.and_then(|before| before.known(selector));
                 let bound = Arc::new(Bound::new(handler, route, &activity, quota, known));
                 match selector {

@@ -69,6 +69,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Some(other_version) => is_first_call |= other_version,
             None => return unit.place.put_down(),
         }
+        assert!(!planted::fault("fail-at-record") || unit.record.value.as_deref() != Some(b"fail"), "a planted fault");
         let request = match to_request(&unit.record, &unit.bound.route, &scope(&unit)) {
             Ok(request) => request,
             Err(failure) => return refuse(settlement, unit, failure).await,
@@ -85,6 +86,7 @@ pub(super) async fn carry(worker: &Worker, job: &Job, held: Held) {
             Err(CallError::Failed(failure)) => Err(failure),
             Ok(response) => check(&response).map(|steering| (response, steering)),
         };
+        planted::die("die-after-call");
         unit.attempts += 1 + u32::from(planted::fault("attempts-off-by-one"));
         if planted::fault("swallow-trap") && matches!(&outcome, Err(failure) if failure.reason == Reason::Trap) {
             return settlement.done(unit).await;

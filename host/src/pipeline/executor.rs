@@ -36,8 +36,10 @@ pub(super) struct Share {
 }
 
 /// What the task that runs now may know of its turns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Standing {
+    /// When this turn began.
+    pub(super) turn_began: Cell<Instant>,
     /// What its turns before this one took.
     pub(super) used: Cell<Duration>,
     /// Whether somebody else on this worker waits for a turn.
@@ -95,13 +97,18 @@ struct Queued {
 impl<T, J: Send + 'static> Executor<T, J> {
     /// No tasks yet. `waits` is told, before each turn, for how long others have kept that task waiting.
     pub(super) fn new(mailbox: Arc<Mailbox<J>>, waits: Arc<Waits>) -> Self {
+        let now = Instant::now();
         Self {
             queue: FairQueue::new(),
             tasks: Slab::new(),
             mailbox,
             waits,
-            standing: Rc::default(),
-            now: Instant::now(),
+            standing: Rc::new(Standing {
+                turn_began: Cell::new(now),
+                used: Cell::default(),
+                is_contended: Cell::default(),
+            }),
+            now,
             cpu_time: Duration::ZERO,
             entries: 0,
         }
@@ -190,6 +197,7 @@ impl<T, J: Send + 'static> Executor<T, J> {
             };
             let task = &mut self.tasks[key];
             self.waits.set(task.waited);
+            self.standing.turn_began.set(self.now);
             self.standing.used.set(task.used);
             self.standing.is_contended.set(!self.queue.is_empty());
             let polled = task.future.as_mut().poll(&mut Context::from_waker(&task.waker));

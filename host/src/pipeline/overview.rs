@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 
 use super::bound::{Bound, Routes};
 use super::rollout::HandlerName;
@@ -22,7 +22,7 @@ pub struct Overview {
     workers: OnceLock<Vec<Arc<Pulse>>>,
     handlers: ArcSwap<Vec<HandlerStatus>>,
     decided: AtomicBool,
-    directory_alert: ArcSwapOption<String>,
+    directory_alerts: ArcSwap<Vec<String>>,
     /// Versions that have begun to run, those that took another's place included.
     pub deployed: AtomicU64,
     /// Versions that were refused.
@@ -83,14 +83,14 @@ impl Overview {
         self.handlers.load_full()
     }
 
-    /// Whether the deploy directory has been read and each handler in it was loaded or refused.
+    /// Whether the deploy directory has been read, and no group waits to be joined until its handlers are loaded.
     pub fn is_decided(&self) -> bool {
         self.decided.load(Relaxed)
     }
 
-    /// What is wrong with the deploy directory as a whole, if so.
-    pub fn directory_alert(&self) -> Option<Arc<String>> {
-        self.directory_alert.load_full()
+    /// What the deploy directory has lost that nobody can mean, a sentence each.
+    pub fn directory_alerts(&self) -> Arc<Vec<String>> {
+        self.directory_alerts.load_full()
     }
 
     /// What does not go on any more, a sentence each: groups that nobody polls, workers that give no turns.
@@ -121,8 +121,8 @@ impl Overview {
         self.decided.store(decided, Relaxed);
     }
 
-    pub(super) fn set_directory_alert(&self, alert: Option<String>) {
-        self.directory_alert.store(alert.map(Arc::new));
+    pub(super) fn set_directory_alerts(&self, alerts: Vec<String>) {
+        self.directory_alerts.store(Arc::new(alerts));
     }
 }
 

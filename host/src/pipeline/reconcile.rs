@@ -76,6 +76,7 @@ impl Reconciler {
             looked: Instant::now(),
             started: false,
             snapshot: None,
+            faults: Vec::new(),
             assembler: Arc::new(Assembler::new(operator.clone(), compiler.clone(), host.network().clone(), brokers)),
             operator,
             reading: 0,
@@ -129,6 +130,8 @@ struct State {
     // Whether all that lay in the directory at the start has been seen.
     started: bool,
     snapshot: Option<Snapshot>,
+    // Of the directory itself, as they were told last.
+    faults: Vec<Fault>,
     operator: Arc<Operator>,
     // Counts the readings of the operator's file.
     reading: u64,
@@ -177,7 +180,7 @@ impl State {
             Look::Missing(fault) => tell_fault("nothing is taken away", None, &fault),
             Look::Unchanged => {}
         }
-        self.overview.set_directory_alert(self.watch.alert().map(ToString::to_string));
+        self.overview.set_directory_alerts(self.watch.alerts().map(ToString::to_string).collect());
         if !self.started && !self.watch.is_settling() {
             self.started = true;
             self.publish();
@@ -195,15 +198,16 @@ impl State {
     fn read(&mut self) {
         let Some(snapshot) = &self.snapshot else { return };
         let Deployment { handlers: found, faults } = deploy::read(&self.operator, snapshot);
-        for fault in &faults {
+        for fault in faults.iter().filter(|fault| !self.faults.contains(fault)) {
             tell_fault("the deploy directory has a fault", None, fault);
         }
+        self.faults = faults;
         let names: BTreeSet<HandlerName> = found.iter().map(name_of).collect();
-        for gone in self.rollout.retain(&names) {
+        for (gone, ran) in self.rollout.retain(&names) {
             self.known.remove(&gone);
+            let then = if ran { "what it works on ends, later records wait" } else { "no version of it was running" };
             tracing::info!(
-                target: "callgate::deploy", tenant = %gone.tenant, handler = %gone.handler,
-                "a handler is gone: what it works on ends, later records wait"
+                target: "callgate::deploy", tenant = %gone.tenant, handler = %gone.handler, "a handler is gone: {then}"
             );
             (self.listener)(&News::Gone(&gone));
         }
@@ -229,7 +233,8 @@ impl State {
         if known.version == version {
             return;
         }
-        *known = Known { version, ..Known::default() };
+        let before = std::mem::replace(known, Known { version, ..Known::default() });
+        self.tell_skipped(name, &before, Some(&handler.version));
         let load = Load {
             name: name.clone(),
             number: self.rollout.found(name, &handler.group),
@@ -249,7 +254,9 @@ impl State {
             code: faults.first().map_or("", |fault| fault.code.as_str()),
             sentence: faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         };
-        *known = Known { faults: faults.to_vec(), refused: Some(refused.clone()), ..Known::default() };
+        let now = Known { faults: faults.to_vec(), refused: Some(refused.clone()), ..Known::default() };
+        let before = std::mem::replace(known, now);
+        self.tell_skipped(name, &before, None);
         self.rollout.refused(name);
         self.overview.refused.fetch_add(1, Relaxed);
         for fault in faults {
@@ -287,6 +294,8 @@ impl State {
 
     fn follow(&mut self) {
         self.stop_outdated();
+        self.decide();
+        self.watch.set_idle(self.rollout.idle().map(|name| (&*name.tenant, &*name.handler)));
         let wanted = self.rollout.wanted();
         self.host.follow(&wanted);
         self.publish();
@@ -305,12 +314,23 @@ impl State {
 }
 
 impl Version for Arc<Handler> {
+    type Conflict = Fault;
+
     fn id(&self) -> &str {
         &self.version
     }
 
     fn group(&self) -> &str {
         &self.group_id
+    }
+
+    fn conflict_with(&self, other: &Self) -> Option<Fault> {
+        let pairs = self.routes.iter().flat_map(|route| other.routes.iter().map(move |taken| (route, taken)));
+        let mut pairs = pairs.filter(|_| self.group_id == other.group_id);
+        pairs.find_map(|(route, taken)| {
+            let topics = route.conflict_with(taken)?;
+            Some(deploy::conflict(route, &other.name, &"its version that runs", &topics))
+        })
     }
 }
 
@@ -327,6 +347,6 @@ fn name_of(found: &deploy::Found) -> HandlerName {
 }
 
 fn tell_fault(what: &str, name: Option<&HandlerName>, fault: &Fault) {
-    let (tenant, handler) = name.map_or(("", ""), |name| (&name.tenant, &name.handler));
+    let (tenant, handler) = name.map(|name| (&*name.tenant, &*name.handler)).unzip();
     tracing::error!(target: "callgate::deploy", tenant, handler, code = fault.code.as_str(), "{what}: {fault}");
 }

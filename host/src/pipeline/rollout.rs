@@ -22,11 +22,26 @@ impl fmt::Display for HandlerName {
 
 /// A version that can run, as the one who loaded it sees it.
 pub(super) trait Version: Clone {
+    /// A sentence about two versions.
+    type Conflict;
+
     /// Which version it is: the same one is loaded again where its tenant's settings have changed.
     fn id(&self) -> &str;
 
     /// Its consumer group.
     fn group(&self) -> &str;
+
+    /// Why it cannot run beside that version of another handler: it would get the same records.
+    fn conflict_with(&self, other: &Self) -> Option<Self::Conflict>;
+}
+
+/// What is decided of a version that was loaded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decided<V: Version> {
+    /// It runs from now on.
+    Runs(V),
+    /// Another handler's version goes on, and gets its records. It runs as soon as that one is gone.
+    Refused(V::Conflict),
 }
 
 /// What became of what lies in the deploy directory.
@@ -46,9 +61,29 @@ struct Entry<V> {
     load: u64,
     group: Arc<str>,
     latest: Latest,
+    // Loaded, and it is not decided yet that it may run.
+    waiting: Option<V>,
     running: Option<V>,
     before: Option<V>,
 }
+
+impl<V: Version> Entry<V> {
+    fn is_being_loaded(&self) -> bool {
+        self.latest == Latest::Loading && self.waiting.is_none()
+    }
+
+    fn run(&mut self, version: V) {
+        let is_another = self.running.as_ref().is_none_or(|running| running.id() != version.id());
+        let replaced = self.running.replace(version);
+        if is_another {
+            self.before = replaced;
+        }
+        self.latest = Latest::Runs;
+    }
+}
+
+/// Which versions must not run as others do, by which handler, and why.
+type Held<V> = BTreeMap<HandlerName, (HandlerName, <V as Version>::Conflict)>;
 
 /// See the module.
 #[derive(Debug)]
@@ -68,7 +103,7 @@ impl<V: Version> Rollout<V> {
     pub(super) fn found(&mut self, name: &HandlerName, group: &Arc<str>) -> u64 {
         let load = self.next_load();
         let entry = self.entry(name);
-        (entry.load, entry.latest, entry.group) = (load, Latest::Loading, group.clone());
+        (entry.load, entry.latest, entry.group, entry.waiting) = (load, Latest::Loading, group.clone(), None);
         load
     }
 
@@ -76,33 +111,72 @@ impl<V: Version> Rollout<V> {
     pub(super) fn refused(&mut self, name: &HandlerName) {
         let load = self.next_load();
         let entry = self.entry(name);
-        (entry.load, entry.latest) = (load, Latest::Refused);
+        (entry.load, entry.latest, entry.waiting) = (load, Latest::Refused, None);
     }
 
-    /// A load has ended. Returns whether it was still wanted.
+    /// A load has ended; what was loaded waits for [`decide`](Self::decide). Returns whether it was still wanted.
     pub(super) fn loaded(&mut self, name: &HandlerName, load: u64, outcome: Option<V>) -> bool {
         let Some(entry) = self.handlers.get_mut(name).filter(|entry| entry.load == load) else { return false };
         match outcome {
-            Some(version) => {
-                let is_another = entry.running.as_ref().is_none_or(|running| running.id() != version.id());
-                let replaced = entry.running.replace(version);
-                if is_another {
-                    entry.before = replaced;
-                }
-                entry.latest = Latest::Runs;
-            }
+            Some(version) => entry.waiting = Some(version),
             None => entry.latest = Latest::Refused,
         }
         true
     }
 
-    /// The version that runs has failed its first records. Returns the version that runs again, if there is one before.
+    /// Has the loaded versions run that get no records of another handler's version which goes on. Where newer files of that
+    /// handler are still being loaded, they are waited for.
+    pub(super) fn decide(&mut self) -> Vec<(HandlerName, Decided<V>)> {
+        let mut held = BTreeMap::new();
+        while let Some((name, by, conflict)) = self.conflict(&held) {
+            held.insert(name, (by, conflict));
+        }
+        let mut decided = Vec::new();
+        for (name, entry) in self.handlers.iter_mut().filter(|(name, _)| !held.contains_key(name)) {
+            if let Some(version) = entry.waiting.take() {
+                entry.run(version.clone());
+                decided.push((name.clone(), Decided::Runs(version)));
+            }
+        }
+        for (name, (by, conflict)) in held {
+            let is_loading = self.handlers.get(&by).is_some_and(Entry::is_being_loaded);
+            if let Some(entry) = self.handlers.get_mut(&name)
+                && entry.latest == Latest::Loading
+                && !is_loading
+            {
+                entry.latest = Latest::Refused;
+                decided.push((name, Decided::Refused(conflict)));
+            }
+        }
+        decided
+    }
+
+    /// A version that waits and is not held yet, though it gets records of another handler as that one will run.
+    fn conflict(&self, held: &Held<V>) -> Option<(HandlerName, HandlerName, V::Conflict)> {
+        // Those whose latest version runs were compared with all others when their files were read.
+        let rivals = || self.handlers.iter().filter(|(_, entry)| entry.latest != Latest::Runs);
+        rivals().filter(|(name, _)| !held.contains_key(name)).find_map(|(name, entry)| {
+            let version = entry.waiting.as_ref()?;
+            rivals().filter(|(other, _)| *other != name).find_map(|(other, rival)| {
+                let comes = rival.waiting.as_ref().filter(|_| !held.contains_key(other));
+                let conflict = version.conflict_with(comes.or(rival.running.as_ref())?)?;
+                Some((name.clone(), other.clone(), conflict))
+            })
+        })
+    }
+
+    /// The version that runs has failed its first records. Returns the version that runs again, if there is one before,
+    /// whose records no other handler gets by now.
     pub(super) fn roll_back(&mut self, name: &HandlerName, failed: impl Fn(&V) -> bool) -> Option<V> {
-        let entry = self.handlers.get_mut(name)?;
-        if !entry.running.as_ref().is_some_and(failed) {
+        let entry = self.handlers.get(name).filter(|entry| entry.running.as_ref().is_some_and(failed))?;
+        let before = entry.before.clone()?;
+        let others = self.handlers.iter().filter(|(other, _)| *other != name);
+        let mut running = others.filter_map(|(_, other)| other.running.as_ref());
+        if running.any(|running| before.conflict_with(running).is_some()) {
             return None;
         }
-        let before = entry.before.take()?;
+        let entry = self.handlers.get_mut(name)?;
+        entry.before = None;
         entry.running = Some(before.clone());
         // A newer one that is being loaded is another story.
         if entry.latest == Latest::Runs {
@@ -124,11 +198,10 @@ impl<V: Version> Rollout<V> {
         stopped.collect()
     }
 
-    /// Only these handlers are left; returns those that are gone.
-    pub(super) fn retain(&mut self, names: &BTreeSet<HandlerName>) -> Vec<HandlerName> {
-        let gone = self.handlers.keys().filter(|name| !names.contains(name)).cloned().collect();
-        self.handlers.retain(|name, _| names.contains(name));
-        gone
+    /// Only these handlers are left; returns those that are gone, and whether a version of them ran.
+    pub(super) fn retain(&mut self, names: &BTreeSet<HandlerName>) -> Vec<(HandlerName, bool)> {
+        let gone = self.handlers.extract_if(.., |name, _| !names.contains(name));
+        gone.map(|(name, entry)| (name, entry.running.is_some())).collect()
     }
 
     /// The versions that are to run now. A group is joined when each of its handlers is loaded or refused: records of
@@ -149,9 +222,21 @@ impl<V: Version> Rollout<V> {
         wanted
     }
 
-    /// Whether nothing is being loaded.
+    /// Whether a version of the handler is being loaded.
+    pub(super) fn is_loading(&self, name: &HandlerName) -> bool {
+        self.handlers.get(name).is_some_and(|entry| entry.latest == Latest::Loading)
+    }
+
+    /// Every handler of which no version runs or is being loaded.
+    pub(super) fn idle(&self) -> impl Iterator<Item = &HandlerName> {
+        let idle = self.handlers.iter().filter(|(_, entry)| entry.running.is_none() && entry.latest != Latest::Loading);
+        idle.map(|(name, _)| name)
+    }
+
+    /// Whether no group waits to be joined until its handlers are loaded. Versions that are loaded for one that was joined
+    /// hold up nothing.
     pub(super) fn is_decided(&self) -> bool {
-        self.handlers.values().all(|entry| entry.latest != Latest::Loading)
+        self.handlers.values().all(|entry| entry.latest != Latest::Loading || self.joined.contains(&entry.group))
     }
 
     /// Every handler with the version that runs, and what became of what lies in the directory.
@@ -169,6 +254,7 @@ impl<V: Version> Rollout<V> {
             load: 0,
             group: Arc::from(""),
             latest: Latest::Refused,
+            waiting: None,
             running: None,
             before: None,
         })

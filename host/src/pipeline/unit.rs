@@ -75,6 +75,14 @@ impl Unit for RecordUnit {
         self.place.partition().is_fenced()
     }
 
+    fn sent(&self) {
+        self.place.sent();
+    }
+
+    async fn await_earlier(&self) {
+        self.place.await_earlier().await;
+    }
+
     fn stop_partition(&self, stop: Stop) {
         self.place.partition().stop(stop);
     }

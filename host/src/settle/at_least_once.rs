@@ -64,8 +64,11 @@ impl<U: Unit> AtLeastOnce<U> {
         if planted::fault("reply-twice") {
             self.outbox.send_later(record.clone());
         }
+        planted::die("die-before-produce");
+        unit.sent();
         let meaning = Meaning::Reply { unit, mender: self.mender.clone() };
         self.outbox.send(Delivery { record, meaning }).await;
+        planted::die("die-after-produce");
     }
 
     /// Writes the dead letter, however long that takes, and then the answer.

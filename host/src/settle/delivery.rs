@@ -5,6 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{End, Unit};
 use crate::broker::{DeliveryError, Shipment};
+use crate::planted;
 
 /// A reply that was not delivered, for the mender.
 pub(super) struct Undelivered<U> {
@@ -33,7 +34,10 @@ impl<U: Unit> Shipment for Delivery<U> {
     fn delivered(self: Box<Self>, result: Result<(), DeliveryError>) {
         let Self { record, meaning } = *self;
         match (meaning, result) {
-            (Meaning::Reply { unit, .. }, Ok(())) => unit.end(End::Replied),
+            (Meaning::Reply { unit, .. }, Ok(())) => {
+                planted::die("die-when-acknowledged");
+                unit.end(End::Replied);
+            }
             (Meaning::Reply { unit, mender }, Err(error)) => {
                 // While the host stops nobody mends: the unit is dropped, so its record comes again.
                 let _ = mender.send(Undelivered { unit, record, error });

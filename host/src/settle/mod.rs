@@ -42,6 +42,13 @@ pub trait Unit: Send + Sync + 'static {
     /// Whether its partition has gone to somebody else: then nothing may be produced for it any more.
     fn is_fenced(&self) -> bool;
 
+    /// Its reply is with the producer, and its lane goes on.
+    fn sent(&self);
+
+    /// Waits until it may become a dead letter: until all earlier records of its lane have ended, or its partition has
+    /// gone.
+    fn await_earlier(&self) -> impl Future<Output = ()>;
+
     /// Its partition takes in nothing more, for that reason.
     fn stop_partition(&self, stop: Stop);
 

@@ -38,9 +38,10 @@ impl<U: Unit> Clone for Outbox<U> {
 }
 
 impl<U: Unit> Outbox<U> {
-    /// Writes the dead letter and waits for its acknowledgement, however long that takes; then sends the answer. While
-    /// the dead letter cannot be written, the record's partition stands still.
+    /// Writes the dead letter, behind those of earlier records, and waits for its acknowledgement, however long that takes;
+    /// then sends the answer. While the dead letter cannot be written, the record's partition stands still.
     pub(super) async fn dead_letter(&self, unit: U, failure: Failure, answer: Answer) {
+        unit.await_earlier().await;
         let topic = unit.dead_letter_topic();
         let mut pause = FIRST_PAUSE;
         if planted::fault("answer-first")

@@ -69,13 +69,14 @@ async fn healthz(State(told): State<Told>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, stuck.join("\n") + "\n").into_response()
 }
 
-/// 200 once each handler is loaded or refused, every group is joined, or has no topic that is there, and every assigned
-/// partition is polled. The body names what is not, each stopped partition, and each version that was refused.
+/// 200 once every group is joined, which it is when each of its handlers is loaded or refused, or has no topic that is there,
+/// and every assigned partition is polled. The body names what is not, each stopped partition, and each version that is being
+/// loaded or was refused.
 async fn readyz(State(told): State<Told>) -> Response {
     let overview = &told.overview;
-    let (mut ready, mut lines) = (overview.is_decided(), String::new());
-    if !ready {
-        lines += "handlers are being loaded\n";
+    let (mut ready, mut lines, handlers) = (overview.is_decided(), String::new(), overview.handlers());
+    if !ready && !handlers.iter().any(|handler| handler.loading) {
+        lines += "the deploy directory is being read\n";
     }
     for group in overview.groups().iter() {
         let (group, now) = (&group.status, group.status.snapshot());
@@ -92,13 +93,16 @@ async fn readyz(State(told): State<Told>) -> Response {
             lines += &format!("{}: {partition} is stopped: {reason}\n", group.group_id);
         }
     }
-    for handler in overview.handlers().iter() {
+    for handler in handlers.iter() {
+        if handler.loading {
+            lines += &format!("{}: being loaded\n", handler.name);
+        }
         if let Some(refused) = &handler.refused {
             let goes_on = if handler.running.is_some() { "; the version before goes on" } else { "" };
             lines += &format!("{}: refused{goes_on}: [{}]\n", handler.name, refused.code);
         }
     }
-    if let Some(alert) = overview.directory_alert() {
+    for alert in overview.directory_alerts().iter() {
         lines += &format!("deploy directory: {alert}\n");
     }
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines).into_response()

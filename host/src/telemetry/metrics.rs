@@ -271,7 +271,7 @@ impl Metrics {
             let counter = self.deployments.get_or_create(&OutcomeLabels { outcome });
             counter.inner().store(count.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        self.directory_alert.set(i64::from(overview.directory_alert().is_some()));
+        self.directory_alert.set(i64::from(!overview.directory_alerts().is_empty()));
     }
 
     fn handler(&self, bound: &Bound) -> Arc<HandlerMetrics> {

@@ -9,6 +9,7 @@ mod chance;
 mod fault;
 mod host;
 mod judge;
+mod partition;
 mod source;
 mod world;
 

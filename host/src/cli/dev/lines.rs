@@ -7,6 +7,7 @@ use std::time::Duration;
 use callgate_core::dead_letter::dead_letter_topic;
 use callgate_core::route::TopicSelector;
 
+use crate::config::HandlerRoute;
 use crate::pipeline::{Bound, Ended, Handler, Observer};
 use crate::settle::{End, TransactionEnd};
 
@@ -33,7 +34,7 @@ impl Lines {
 
     /// A version runs: which topic goes to it.
     pub(super) fn runs(&self, bootstrap: &str, handler: &Handler) {
-        for (selector, route) in &handler.routes {
+        for HandlerRoute { topics: selector, route, .. } in &handler.routes {
             self.say(&format!("{selector} → {} → {handler} {}", route.operation, handler.version));
             if let TopicSelector::Topic(topic) = selector {
                 self.say(&format!("try: callgate call {topic} --bootstrap {bootstrap} --data TEXT"));

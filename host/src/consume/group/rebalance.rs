@@ -20,8 +20,20 @@ const LAST_COMMIT: Duration = Duration::from_secs(2);
 pub(super) enum Pending {
     /// A rebalance.
     Event(GroupEvent),
-    /// Partitions to be given up and taken up again by this same member; the group hears nothing of it.
-    Reopen(Vec<TopicPartition>),
+    /// Partitions to be done with; the group hears nothing of it.
+    Leave(Vec<TopicPartition>, Then),
+}
+
+/// What becomes of partitions that are done with: their work has ended and is committed, or fenced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// They are given up.
+    GiveUp,
+    /// They are taken up again by this same member.
+    Reopen,
+    /// The client subscribes to what is wanted now, and takes them by a rebalance. If they are wanted again before that,
+    /// they are taken up anew.
+    Subscribe,
 }
 
 /// The one that is being answered.
@@ -29,7 +41,7 @@ pub(super) enum Rebalance {
     /// Partitions come: their offsets are being asked for.
     Coming(Opening),
     /// Partitions go: their work ends, and then its commit.
-    Going { partitions: Vec<TopicPartition>, until: Instant, committing: bool, reopen: bool },
+    Going { partitions: Vec<TopicPartition>, until: Instant, committing: bool, then: Then },
 }
 
 impl Group {
@@ -62,11 +74,11 @@ impl Group {
                     }
                     Some(Pending::Event(GroupEvent::Revoked { partitions, .. })) => {
                         self.status.update(|status| status.rebalances += 1);
-                        self.begin_going(partitions, false);
+                        self.begin_going(partitions, Then::GiveUp);
                     }
-                    Some(Pending::Reopen(mut partitions)) => {
+                    Some(Pending::Leave(mut partitions, then)) => {
                         partitions.retain(|at| self.active.contains_key(at));
-                        self.begin_going(partitions, true);
+                        self.begin_going(partitions, then);
                     }
                     Some(Pending::Event(_)) => {}
                     None => return,
@@ -149,10 +161,14 @@ impl Group {
         self.watch.consume(self.active.keys().cloned().collect());
     }
 
-    /// Gives partitions up; with `reopen`, to take them up again.
-    pub(super) fn begin_going(&mut self, partitions: Vec<TopicPartition>, reopen: bool) {
+    /// Begins to be done with partitions.
+    pub(super) fn begin_going(&mut self, partitions: Vec<TopicPartition>, then: Then) {
         if !self.stopping {
-            let what = if reopen { "partitions are taken up anew" } else { "partitions revoked" };
+            let what = match then {
+                Then::GiveUp => "partitions revoked",
+                Then::Reopen => "partitions are taken up anew",
+                Then::Subscribe => "partitions are not wanted any more",
+            };
             tracing::info!(
                 target: "callgate::consume", group = %self.settings.group_id, partitions = %names(&partitions), "{what}"
             );
@@ -163,11 +179,10 @@ impl Group {
                 active.partition.drain();
             }
         }
-        self.rebalance =
-            Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false, reopen });
+        self.rebalance = Some(Rebalance::Going { partitions, until: Instant::now() + DRAIN, committing: false, then });
     }
 
-    /// Goes on giving partitions up. Returns whether that is done.
+    /// Goes on being done with partitions. Returns whether it is.
     fn go(&mut self) -> bool {
         let Some(Rebalance::Going { partitions, until, committing, .. }) = &mut self.rebalance else { return true };
         let now = Instant::now();
@@ -200,16 +215,28 @@ impl Group {
         if (self.commits.is_on_its_way() || held) && waiting {
             return false;
         }
-        self.give_up();
+        self.done();
         true
     }
 
-    fn give_up(&mut self) {
-        let Some(Rebalance::Going { partitions, reopen, .. }) = self.rebalance.take() else { return };
+    fn done(&mut self) {
+        let Some(Rebalance::Going { partitions, then, .. }) = self.rebalance.take() else { return };
+        self.commits.abandon();
+        if then != Then::Subscribe {
+            return self.give_up(partitions, then);
+        }
+        for at in &partitions {
+            if let Some(active) = self.active.get_mut(at) {
+                active.leaving = false;
+            }
+        }
+        self.subscribe();
+    }
+
+    fn give_up(&mut self, partitions: Vec<TopicPartition>, then: Then) {
         for at in partitions.iter().filter(|_| !planted::fault("no-fence")) {
             self.active.remove(at);
         }
-        self.commits.abandon();
         self.divide_bounds(self.active.len());
         if self.stopping {
             if let Some(consumer) = self.consumer.take() {
@@ -217,7 +244,7 @@ impl Group {
             }
         } else if let Some(Err(error)) = self.consumer.as_ref().map(|consumer| consumer.unassign(&partitions)) {
             tracing::warn!(target: "callgate::consume", code = "run.rebalance-failed", group = %self.settings.group_id, error, "cannot give up partitions");
-        } else if reopen {
+        } else if then == Then::Reopen {
             self.begin_coming(partitions);
         }
         self.watch_consumed();

@@ -39,6 +39,17 @@ impl Place {
         self.partition.put_down(self.size);
     }
 
+    /// The reply has been handed to the producer. The next record of the lane may be called before it has arrived.
+    pub fn sent(&self) {
+        self.partition.sent(self.ticket.offset());
+    }
+
+    /// Waits until earlier records of the lane have ended, whose replies are still on their way; or until the partition
+    /// has gone.
+    pub async fn await_earlier(&self) {
+        self.partition.await_earlier(self.ticket.offset()).await;
+    }
+
     /// The partition that the record belongs to.
     pub fn partition(&self) -> &Arc<Partition> {
         &self.partition

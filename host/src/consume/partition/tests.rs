@@ -1,3 +1,6 @@
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use callgate_core::record::Coordinate;
 use callgate_core::stop::StopCause;
 
@@ -6,9 +9,13 @@ use super::*;
 const BOUNDS: Bounds = Bounds { records: 4, bytes: 1000 };
 
 fn partition(bounds: Bounds) -> Arc<Partition> {
+    ordered(Ordering::Partition, bounds)
+}
+
+fn ordered(ordering: Ordering, bounds: Bounds) -> Arc<Partition> {
     let at = TopicPartition { topic: "orders".into(), partition: 0 };
     let beginning = Beginning { topic_id: [0; 16], position: 10, metadata: None, slot: 0 };
-    Arc::new(Partition::new(at, Ordering::Partition, 1, beginning, bounds, Arc::default()))
+    Arc::new(Partition::new(at, ordering, 1, beginning, bounds, Arc::default()))
 }
 
 fn record(offset: i64) -> Arc<Record> {
@@ -174,4 +181,49 @@ fn records_that_were_taken_in_before_are_not_taken_in_again() {
     assert_eq!(partition.offer(record(11)), Ok(None));
     assert_eq!(partition.offer(record(9)), Ok(None), "below the position");
     assert_eq!(partition.held(), 2);
+}
+
+/// Two records of one lane that were both started, the first one's reply with the producer.
+fn one_behind_the_other(ordering: Ordering) -> [Place; 2] {
+    let partition = ordered(ordering, BOUNDS);
+    [10, 11].map(|offset| {
+        let record = Arc::new(Record { key: Some("table 3".into()), ..Arc::unwrap_or_clone(record(offset)) });
+        let lane = partition.offer(record).expect("there is room").expect("the lane was idle");
+        let (_, place) = partition.next(&lane).expect("the record waits").split(&partition);
+        assert!(partition.next(&lane).is_none());
+        place.sent();
+        place
+    })
+}
+
+#[test]
+fn a_dead_letter_does_not_overtake_a_reply_that_may_become_one() {
+    let mut context = Context::from_waker(Waker::noop());
+    for ordering in [Ordering::Partition, Ordering::Key] {
+        let [first, second] = one_behind_the_other(ordering);
+        assert!(pin!(first.await_earlier()).poll(&mut context).is_ready());
+        {
+            let mut letter = pin!(second.await_earlier());
+            assert!(letter.as_mut().poll(&mut context).is_pending(), "{ordering:?}");
+            first.end();
+            assert!(letter.poll(&mut context).is_ready(), "{ordering:?}");
+        }
+        second.end();
+    }
+    let [first, second] = one_behind_the_other(Ordering::Unordered);
+    assert!(pin!(second.await_earlier()).poll(&mut context).is_ready());
+    [first, second].into_iter().for_each(Place::end);
+}
+
+#[test]
+fn a_dead_letter_waits_no_longer_than_its_partition_is_there() {
+    let mut context = Context::from_waker(Waker::noop());
+    let [first, second] = one_behind_the_other(Ordering::Partition);
+    {
+        let mut letter = pin!(second.await_earlier());
+        assert!(letter.as_mut().poll(&mut context).is_pending());
+        second.partition().fence();
+        assert!(letter.poll(&mut context).is_ready());
+    }
+    [first, second].into_iter().for_each(Place::end);
 }

@@ -114,12 +114,10 @@ impl Files {
         names.filter_map(|(path, _)| path.to_str().and_then(handler_of).map(str::to_owned)).collect()
     }
 
-    /// Whether a manifest is not TOML: which components it means is not known.
-    pub(super) fn any_manifest_is_unclear(&self) -> bool {
-        self.seen
-            .values()
-            .filter_map(|seen| seen.manifest.as_ref())
-            .any(|text| text.as_ref().is_ok_and(|text| text.is_unclear))
+    /// A manifest that is not TOML, if there is one: which components it means is not known.
+    pub(super) fn unclear_manifest(&self) -> Option<&Path> {
+        let is_unclear = |seen: &Seen| matches!(&seen.manifest, Some(Ok(text)) if text.is_unclear);
+        self.seen.iter().find(|(_, seen)| is_unclear(seen)).map(|(path, _)| path.as_path())
     }
 
     /// When it counts that neither a handler's manifest is there nor its component.

@@ -1,9 +1,12 @@
 //! One tenant's folder: which of its handlers count, as they lay there together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use super::super::file::NotRead;
 use super::super::snapshot::Source;
@@ -18,12 +21,17 @@ use crate::config::{Code, Fault, is_name};
 /// together, and one that never settles shall not hold up its neighbours.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Components that a fault names.
+const NAMED: usize = 3;
+
 /// One tenant's folder.
 pub(super) struct Folder {
     files: Files,
     /// What counts, by the handlers' names.
     held: BTreeMap<String, Held>,
     faults: Steady<Vec<Fault>>,
+    /// Components alone that begin to run only when a manifest that is not TOML has been corrected.
+    waiting: Option<Fault>,
     /// Handlers whose files have gone, whether that counts yet or not.
     missing: BTreeSet<String>,
     /// Those of them for which it counts.
@@ -65,6 +73,7 @@ impl Folder {
             files: Files::new(root),
             held: BTreeMap::new(),
             faults: Steady::default(),
+            waiting: None,
             missing: BTreeSet::new(),
             gone: BTreeSet::new(),
             unsettled: false,
@@ -80,18 +89,19 @@ impl Folder {
         if !moved && !self.unsettled && !self.failed {
             return has_new_faults;
         }
+        let waited = self.waiting.clone();
         let mut due = self.due(clock);
         if !due.changed.is_empty() {
             if !self.read(&due, verify, budget) {
                 self.unsettled = true;
-                return has_new_faults;
+                return has_new_faults || self.waiting != waited;
             }
             // What has moved while it was read is not settled.
             if clock.waits() && self.observe(is_there, clock).0 {
                 due = self.due(clock);
             }
         }
-        self.take(due) || has_new_faults
+        self.take(due) || has_new_faults || self.waiting != waited
     }
 
     /// Reads the components of all that has changed; returns whether the budget was enough.
@@ -173,15 +183,21 @@ impl Folder {
                 && self.files.manifest_absence_counts_at(name, clock) > clock.now
         });
         taken.extend(just_gone.flat_map(|(_, held)| held.files.keys().cloned()));
-        // What a manifest that cannot be understood names may be any of them: none begins to run by itself meanwhile.
-        let any_is_unclear = self.files.any_manifest_is_unclear();
+        let mut waiting = Vec::new();
         for name in self.files.components_alone() {
             let component = PathBuf::from(format!("{name}.wasm"));
-            let is_claimed = (claimed.contains(&component) || any_is_unclear) && !self.held.contains_key(&name);
-            if !taken.contains(&component) && !is_claimed {
+            let is_new = !self.held.contains_key(&name);
+            if taken.contains(&component) || (is_new && claimed.contains(&component)) {
+                continue;
+            }
+            // What a manifest that cannot be understood names may be any of them: none begins to run by itself meanwhile.
+            if is_new && self.files.unclear_manifest().is_some() {
+                waiting.push(format!("{name}.wasm"));
+            } else {
                 candidates.push(self.candidate(name, false, BTreeSet::from([component]), clock));
             }
         }
+        self.waiting = self.files.unclear_manifest().and_then(|manifest| waits(self.files.root(), manifest, waiting));
         candidates
     }
 
@@ -239,22 +255,19 @@ impl Folder {
         })
     }
 
-    /// Lets go of the handlers whose files have gone for long enough; returns whether there were any.
-    pub(super) fn let_go(&mut self) -> bool {
-        let gone = std::mem::take(&mut self.gone);
-        gone.iter().for_each(|name| {
-            self.missing.remove(name);
-            self.held.remove(name);
-        });
-        !gone.is_empty()
+    /// Lets go of a handler whose files have gone for long enough.
+    pub(super) fn let_go(&mut self, name: &str) {
+        self.gone.remove(name);
+        self.missing.remove(name);
+        self.held.remove(name);
     }
 
     pub(super) fn sources(&self) -> Vec<Arc<Source>> {
         self.held.values().map(|held| held.source.clone()).collect()
     }
 
-    pub(super) fn faults(&self) -> &[Fault] {
-        self.faults.get()
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.get().iter().chain(&self.waiting)
     }
 
     pub(super) fn missing(&self) -> &BTreeSet<String> {
@@ -265,8 +278,13 @@ impl Folder {
         &self.gone
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.held.len()
+    /// The handlers that count.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.held.keys()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
     pub(super) fn is_settling(&self) -> bool {
@@ -289,7 +307,25 @@ impl Held {
     }
 }
 
+/// The fault of components that wait for a manifest, if there are any.
+fn waits(root: &Path, manifest: &Path, mut components: Vec<String>) -> Option<Fault> {
+    let more = components.len().saturating_sub(NAMED);
+    components.truncate(NAMED);
+    if more > 0 {
+        components.push(format!("{more} more"));
+    }
+    let message =
+        format!("it is not TOML, so {} may be meant by it, and will not run by itself", components.join(", "));
+    (!components.is_empty()).then(|| {
+        Fault::new(&place(&root.join(manifest)), Code::ComponentWaits, message, "correct or remove the manifest")
+    })
+}
+
 pub(super) fn not_read(folder: &Path, error: &std::io::Error) -> Fault {
-    let hint = "let the host's user read the directory and enter its folders";
+    let leads_nowhere = error.kind() == ErrorKind::NotFound || Errno::from_io_error(error) == Some(Errno::LOOP);
+    let hint = match leads_nowhere {
+        true => "it is a link that leads to no folder: turn it to one, or remove it",
+        false => "let the host's user read the directory and enter its folders",
+    };
     Fault::new(&place(folder), Code::DirectoryNotRead, format!("the directory cannot be read: {error}"), hint)
 }

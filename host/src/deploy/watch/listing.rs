@@ -7,6 +7,9 @@ use std::path::Path;
 use super::super::place;
 use crate::config::{Code, Fault};
 
+/// Names of a folder that are told to be none: each is a line of the log.
+const MAX_FAULTS: usize = 20;
+
 /// The names in a folder that may mean something.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -34,6 +37,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Listing> {
         }
     }
     listing.faults.sort_by(|a, b| a.place.cmp(&b.place));
+    listing.faults.truncate(MAX_FAULTS);
     Ok(listing)
 }
 

@@ -1,6 +1,6 @@
 //! Handlers that go at once: whether that is a deletion.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::super::place;
@@ -12,54 +12,85 @@ pub(super) type Name = (String, String);
 /// Handlers that an alert names.
 const NAMED: usize = 3;
 
+/// What a look has found of handlers that have gone.
+#[derive(Debug, Default)]
+pub(super) struct Missing<'a> {
+    /// All handlers that have no files.
+    pub(super) all: BTreeSet<Name>,
+    /// Those of them that somebody loses something by.
+    pub(super) losses: BTreeSet<Name>,
+    /// Those of all for which it counts.
+    pub(super) gone: BTreeSet<Name>,
+    /// How many handlers each tenant had before that somebody could lose something by.
+    pub(super) had: BTreeMap<String, usize>,
+    /// Why the directory has nothing at all, where that is so.
+    pub(super) emptied: Option<&'a str>,
+}
+
 /// What is known of handlers that have gone.
 #[derive(Debug, Default)]
 pub(super) struct Loss {
-    alert: Option<Fault>,
+    alerts: Vec<Alert>,
     /// What is missing next time is meant to be.
     confirming: bool,
     confirmed: BTreeSet<Name>,
 }
 
+/// Handlers that went at once, and whose they are. A tenant is one of these until all of its own are back or confirmed,
+/// and meanwhile none of its handlers is deleted.
+#[derive(Debug)]
+struct Alert {
+    tenants: BTreeSet<String>,
+    fault: Fault,
+}
+
 impl Loss {
-    pub(super) fn alert(&self) -> Option<&Fault> {
-        self.alert.as_ref()
+    /// The alerts that stand, the oldest first.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = &Fault> {
+        self.alerts.iter().map(|alert| &alert.fault)
     }
 
     pub(super) fn confirm(&mut self) {
         self.confirming = true;
     }
 
-    /// Decides whether there is an alert; returns one that is new.
+    /// Decides about what is missing; returns an alert that is new.
     ///
-    /// `missing` are all handlers that have no files, `gone` those of them for which that counts, and `of` how many
-    /// handlers there were. `emptied` says why the directory has nothing at all, where that is so.
-    pub(super) fn judge(
-        &mut self,
-        missing: &BTreeSet<Name>,
-        gone: &BTreeSet<Name>,
-        of: usize,
-        emptied: Option<&str>,
-        directory: &Path,
-    ) -> Option<Fault> {
+    /// Tenants for which an alert stands are left out of what is judged: however much one of them deletes, the others
+    /// can delete what they could without it.
+    pub(super) fn judge(&mut self, missing: &Missing<'_>, directory: &Path) -> Option<Fault> {
         if std::mem::take(&mut self.confirming) {
-            self.confirmed.clone_from(missing);
+            self.confirmed.clone_from(&missing.all);
         }
-        self.confirmed.retain(|name| missing.contains(name));
-        let unconfirmed: Vec<&Name> = missing.difference(&self.confirmed).collect();
-        if self.alert.is_some() {
-            if unconfirmed.is_empty() {
-                self.alert = None;
-            }
+        self.confirmed.retain(|name| missing.all.contains(name));
+        let unconfirmed: Vec<&Name> = missing.losses.difference(&self.confirmed).collect();
+        for alert in &mut self.alerts {
+            alert.tenants.retain(|tenant| unconfirmed.iter().any(|(loser, _)| loser == tenant));
+        }
+        self.alerts.retain(|alert| !alert.tenants.is_empty());
+
+        let lost: Vec<&Name> = unconfirmed.into_iter().filter(|(tenant, _)| !self.concerns(tenant)).collect();
+        let of = missing.had.iter().filter(|(tenant, _)| !self.concerns(tenant)).map(|(_, handlers)| handlers).sum();
+        // All that is missing is counted as soon as the first of it counts: deleting many takes its time.
+        let counts = lost.iter().any(|name| missing.gone.contains(*name));
+        if !counts || (missing.emptied.is_none() && !is_most(lost.len(), of)) {
             return None;
         }
-        // All that is missing is counted as soon as the first of it counts: deleting many takes its time.
-        let counts = unconfirmed.iter().any(|name| gone.contains(*name));
-        if counts && (emptied.is_some() || is_most(unconfirmed.len(), of)) {
-            self.alert = Some(fault(&unconfirmed, of, emptied, directory));
-            return self.alert.clone();
-        }
-        None
+        let fault = fault(&lost, of, missing.emptied, directory);
+        let tenants = lost.into_iter().map(|(tenant, _)| tenant.clone()).collect();
+        self.alerts.push(Alert { tenants, fault: fault.clone() });
+        Some(fault)
+    }
+
+    /// Those of what has gone that are deleted, after it was judged.
+    pub(super) fn deleted<'a>(&self, missing: &'a Missing<'_>) -> impl Iterator<Item = &'a Name> {
+        let is_kept =
+            |name: &Name| self.concerns(&name.0) && missing.losses.contains(name) && !self.confirmed.contains(name);
+        missing.gone.iter().filter(move |name| !is_kept(name))
+    }
+
+    fn concerns(&self, tenant: &str) -> bool {
+        self.alerts.iter().any(|alert| alert.tenants.contains(tenant))
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::super::bound::Handler;
 use super::super::loader::Loaded;
 use super::super::overview::Refused;
-use super::super::rollout::HandlerName;
-use super::{NOT_NOW, News, State};
+use super::super::rollout::{Decided, HandlerName};
+use super::{Known, NOT_NOW, News, State};
 use crate::config::TenantLookup;
 
 impl State {
@@ -18,17 +18,8 @@ impl State {
             Loaded::Refused(refused) => (None, Some(refused), false),
             Loaded::NotNow(refused) => (None, Some(refused), true),
         };
-        if !self.rollout.loaded(name, number, version.clone()) {
+        if !self.rollout.loaded(name, number, version) {
             return;
-        }
-        if let Some(version) = &version {
-            let Handler { group_id, version: id, .. } = &**version;
-            tracing::info!(
-                target: "callgate::deploy", tenant = %name.tenant, handler = %name.handler, version = %id,
-                digest = %version.callable.digest(), group = group_id, "a version is loaded"
-            );
-            self.overview.deployed.fetch_add(1, Relaxed);
-            (self.listener)(&News::Runs(version));
         }
         match &refused {
             // Mostly its files have been replaced meanwhile, and the next look finds what took their place.
@@ -48,12 +39,42 @@ impl State {
         self.follow();
     }
 
+    /// Has loaded versions run, or says why they may not.
+    pub(super) fn decide(&mut self) {
+        for (name, decided) in self.rollout.decide() {
+            let refused = match decided {
+                Decided::Runs(version) => {
+                    self.runs(&name, &version);
+                    None
+                }
+                Decided::Refused(fault) => Some(Refused { code: fault.code.as_str(), sentence: fault.to_string() }),
+            };
+            if let Some(refused) = &refused {
+                self.refuse(&name, refused);
+            }
+            if let Some(known) = self.known.get_mut(&name) {
+                known.refused = refused;
+            }
+        }
+    }
+
+    fn runs(&self, name: &HandlerName, version: &Arc<Handler>) {
+        let Handler { group_id, version: id, .. } = &**version;
+        tracing::info!(
+            target: "callgate::deploy", tenant = %name.tenant, handler = %name.handler, version = %id,
+            digest = %version.callable.digest(), group = group_id, "a version is loaded"
+        );
+        self.overview.deployed.fetch_add(1, Relaxed);
+        (self.listener)(&News::Runs(version));
+    }
+
     pub(super) fn failing(&mut self, name: &HandlerName, version: &Arc<str>) {
         let Some(before) = self.rollout.roll_back(name, |running| running.version == *version) else {
             return tracing::warn!(
                 target: "callgate::deploy", code = "run.nothing-to-roll-back-to", tenant = %name.tenant,
                 handler = %name.handler, version = %version,
-                "the first records of this version have all trapped, and there is no version before it that ran here"
+                "the first records of this version have all trapped, and there is no version before it that ran here and \
+                 whose topics no other handler has by now"
             );
         };
         let refused = Refused {
@@ -74,6 +95,18 @@ impl State {
             known.refused = Some(refused);
         }
         self.follow();
+    }
+
+    /// Says so where another version was found while the one before was still being loaded. The same one is loaded again
+    /// where its tenant's settings have changed, and is not skipped.
+    pub(super) fn tell_skipped(&self, name: &HandlerName, before: &Known, now: Option<&Arc<str>>) {
+        let skipped = before.version.as_ref().map(|(version, _)| version).filter(|version| Some(*version) != now);
+        if let Some(version) = skipped.filter(|_| self.rollout.is_loading(name)) {
+            tracing::info!(
+                target: "callgate::deploy", tenant = %name.tenant, handler = %name.handler, version = %version,
+                "a version is skipped: its files were replaced before it ran"
+            );
+        }
     }
 
     fn refuse(&self, name: &HandlerName, refused: &Refused) {

@@ -44,6 +44,10 @@ impl Unit for Numbered {
         self.gone.load(Ordering::Relaxed)
     }
 
+    fn sent(&self) {}
+
+    async fn await_earlier(&self) {}
+
     fn stop_partition(&self, _: Stop) {
         self.stopped.store(true, Ordering::Relaxed);
     }

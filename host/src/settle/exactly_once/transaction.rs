@@ -83,11 +83,13 @@ fn fill<U: Unit>(
     loop {
         while let Some(ready) = batch.get(next) {
             for record in &ready.records {
+                planted::die("die-before-produce");
                 let mut parcel = Box::new(Parcel { record: record.clone(), place: sent, fates: fates.clone() });
                 while let Err(back) = producer.send(parcel) {
                     parcel = back;
                     thread::sleep(FULL_QUEUE_PAUSE);
                 }
+                planted::die("die-after-produce");
                 sent += 1;
                 bytes += record.size();
             }
@@ -119,6 +121,7 @@ fn commit<U: Unit>(
     if !fates.await_arrival(sent, ARRIVAL) {
         return Err(Stop::Abort(None));
     }
+    planted::die("die-when-acknowledged");
     if planted::fault("commit-after-revoke") {
         // Until the partitions have gone to another host, which works on them: as long as the broker lets it be open.
         let until = Instant::now() + Duration::from_secs(7);
@@ -139,12 +142,15 @@ fn commit<U: Unit>(
     let offsets: Vec<_> =
         commits.iter().map(|(at, commit)| (at.clone(), commit.offset, commit.metadata.as_str())).collect();
     if !planted::fault("offsets-outside-of-transaction") {
-        producer.send_offsets(&offsets, &membership).map_err(|error| Stop::Abort(Some(error)))?;
+        producer.send_offsets(&offsets, membership).map_err(|error| Stop::Abort(Some(error)))?;
     }
     if !planted::fault("commit-after-revoke") {
         ours(batch)?;
     }
-    producer.commit().map_err(|error| Stop::InDoubt(error, commits))
+    planted::die("die-before-commit");
+    producer.commit().map_err(|error| Stop::InDoubt(error, commits))?;
+    planted::die("die-after-commit");
+    Ok(())
 }
 
 /// Whether all partitions are still ours.

@@ -106,7 +106,7 @@ impl Chaos {
         self.house.watch.confirm();
         (0..10).for_each(|_| self.look(500));
         assert_eq!(self.house.told, lies_there(&self.house.path("")));
-        assert!(self.house.watch.alert().is_none() && !self.house.watch.is_settling());
+        assert!(self.house.watch.alerts().next().is_none() && !self.house.watch.is_settling());
     }
 }
 

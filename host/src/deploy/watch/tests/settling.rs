@@ -265,7 +265,16 @@ fn a_typo_in_a_manifest_sets_none_of_its_components_free() {
     house.write("acme/orders.toml", "component : v1.wasm");
     assert!(!house.after(0) && house.after(1_000));
     let orders = "acme/orders: component : v1.wasm | (is not there)".to_owned();
-    assert_eq!(house.told, [handler("acme/alone", &["2"]), orders]);
+    let waits = |file: &str| {
+        format!("deploy.component-waits: it is not TOML, so {file} may be meant by it, and will not run by itself")
+    };
+    assert_eq!(house.told, [handler("acme/alone", &["2"]), orders.clone(), waits("v1.wasm")]);
+    // Nor does a component that comes later begin to.
+    house.write("acme/v2.wasm", "3");
+    assert_eq!(house.later(), [handler("acme/alone", &["2"]), orders, waits("v1.wasm, v2.wasm")]);
+    house.write("acme/orders.toml", "component = 'v2.wasm'");
+    let orders = with_manifest("acme/orders", "component = 'v2.wasm'", &["3"]);
+    assert_eq!(house.later(), [handler("acme/alone", &["2"]), orders, handler("acme/v1", &["1"])]);
 }
 
 #[test]
