@@ -59,6 +59,7 @@ with-faults: ## the host with faults planted in it, which the checker must find
 	cargo build --locked --package callgate --features planted-faults --bin callgate-with-faults
 
 whole-way: build with-faults guests $(VENV) ## records in, replies and dead letters out; ONLY='-k retry' for some of it
+	$(PYTHON) tests/compiled.py
 	$(PYTHON) -m pytest -c tests/pytest.ini tests/whole_way --numprocesses $(WORKERS) --dist loadfile $(ONLY)
 
 kill-run: build guests $(VENV) ## RECORDS=100000 with KILLS=10 of the host, and a count of what came of them

@@ -102,6 +102,11 @@ class Checker:
             self._judge_suspects()
             return True
 
+    def commits(self):
+        """The commits as they were last seen."""
+        with self.ledger.lock:
+            return dict(self._last)
+
     def _try_sample(self):
         with suppress(KafkaException, NoAnswer):
             return self.sample()

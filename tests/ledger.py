@@ -164,6 +164,10 @@ class Ledger:
         (host or self.host).until(lambda: self.checker.sample() and not self.uncovered(),
                                   "has not committed all that it ended")
 
+    def progress(self):
+        """What changes as long as the host goes on: how many records have ended, and what commits say."""
+        return self.read(), self.checker.commits()
+
     def lacking(self):
         """How many records are without the ends that they were to have."""
         return len(self._missing)

@@ -83,9 +83,9 @@ class Proxy:
                     if self._cut == "requests":
                         break
                     if self._cut == "answers":
-                        # So that it arrives, and nothing comes back.
-                        broker.sendall(frame)
+                        # So that it arrives, and nothing comes back: the answer may be there before this thread goes on.
                         cut(client)
+                        broker.sendall(frame)
                         return
                 broker.sendall(frame)
         cut(client)

@@ -23,6 +23,11 @@ pub trait Shipment: Send + Sync + 'static {
     /// What is sent.
     fn record(&self) -> &OutgoingRecord;
 
+    /// Whether somebody waits for it: then it is not kept back for long, so that others may join its batch.
+    fn is_urgent(&self) -> bool {
+        true
+    }
+
     /// Its fate: acknowledged by all in-sync replicas, or not. Runs on the producer's thread, so it must not wait.
     fn delivered(self: Box<Self>, result: Result<(), DeliveryError>);
 }
@@ -146,7 +151,8 @@ impl<S: Shipment> Producer<S> {
             let way = self.way.clone();
             move |shipment| way.send(&way.current(), shipment)
         };
-        match self.gathering.join(shipment, client.client().context().on_their_way.count(), way) {
+        let (is_urgent, on_their_way) = (shipment.is_urgent(), client.client().context().on_their_way.count());
+        match self.gathering.join(shipment, is_urgent, on_their_way, way) {
             Departure::Later => Ok(()),
             Departure::Now(shipment) => self.way.send(&client, shipment),
             Departure::Full(shipment) => Err(shipment),

@@ -24,6 +24,8 @@ use crate::planted;
 
 /// Ends that are worth waking the feeding thread for, where it was full. It looks now and then without being woken, too.
 const ENDS_A_WAKE: usize = 256;
+/// With so many waiting for their turn, it is behind.
+const BEHIND: usize = 128;
 
 /// How much of a partition may be in memory, waiting or being worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,7 @@ pub struct Partition {
     // Some of its records were put down: it must be taken up anew before it can go on.
     abandoned: AtomicBool,
     fenced: AtomicBool,
+    behind: AtomicBool,
     fence: Notify,
     ends: Notify,
     stops: Mutex<Stops>,
@@ -135,6 +138,7 @@ impl Partition {
             holds: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             fence: Notify::new(),
             ends: Notify::new(),
             stops: Mutex::default(),
@@ -186,7 +190,15 @@ impl Partition {
         let mut state = self.state();
         let held = state.lanes.next(lane)?;
         state.started += 1;
+        let is_behind = state.lanes.waiting() >= BEHIND;
+        drop(state);
+        self.behind.store(is_behind, Atomic::Relaxed);
         Some(held)
+    }
+
+    /// Whether so many of its records wait for their turn that a few milliseconds more are nothing to them.
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Atomic::Relaxed)
     }
 
     fn end(&self, ticket: Ticket, size: usize) {

@@ -62,8 +62,8 @@ pub enum CompileError {
     /// Compiling it takes more than a component of its size may cost, or breaks the compiler.
     #[error("the component cannot be compiled: {0}")]
     Contained(String),
-    /// The compiler was told to stop.
-    #[error("the component was not compiled, since the host stops")]
+    /// Nobody wants it any more, or the compiler was told to stop.
+    #[error("the component was not compiled: it is not wanted any more, or the host stops")]
     Stopped,
     /// The compiled code cannot be kept, or the child process not be started.
     #[error(transparent)]
@@ -112,13 +112,22 @@ impl Compiler {
     ///
     /// Where it is no handler, does not compile within its limits, or its code cannot be written to the cache.
     pub fn load(&self, bytes: &[u8]) -> Result<Artifact, CompileError> {
+        self.load_while(bytes, &|| true)
+    }
+
+    /// The same, as long as it is `wanted`: what is being compiled ends a moment after it is not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::load`], and [`CompileError::Stopped`].
+    pub fn load_while(&self, bytes: &[u8], wanted: &dyn Fn() -> bool) -> Result<Artifact, CompileError> {
         let interface = exports::check(bytes)?;
         let engine = self.engine(interface.wasi);
         let digest = hex(&Sha256::digest(bytes));
         let key = key(&digest, engine);
         let code = match self.find(&key) {
             Some(code) => code,
-            None => self.compile(bytes, &key, engine)?,
+            None => self.compile(bytes, &key, engine, wanted)?,
         };
         Ok(Artifact::new(format!("sha256:{digest}"), interface, code))
     }
@@ -162,7 +171,13 @@ impl Compiler {
         code
     }
 
-    fn compile(&self, bytes: &[u8], key: &str, engine: &Engine) -> Result<Arc<Code>, CompileError> {
+    fn compile(
+        &self,
+        bytes: &[u8],
+        key: &str,
+        engine: &Engine,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Arc<Code>, CompileError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever had the turn before may have compiled the same.
         if let Some(code) = self.find(key) {
@@ -182,7 +197,8 @@ impl Compiler {
             CompileIn::Child(program) => {
                 let confines = Confines::of(bytes.len(), self.parallel);
                 let (code, scratch, wall) = (draft.file(), self.cache.folder(), confines.wall());
-                child::Order { program, bytes, code, scratch, wall }.compile(&confines, &self.stopped)?;
+                let goes_on = || wanted() && !self.stopped.load(Relaxed);
+                child::Order { program, bytes, code, scratch, wall }.compile(&confines, &goes_on)?;
             }
         }
         Ok(self.hold(key, self.cache.keep(key, draft)?))

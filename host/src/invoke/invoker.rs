@@ -220,10 +220,11 @@ impl Invoker {
         let mut store = sandbox.store(Guest::new(position, limits, part));
         let ended = {
             let instance = pin!(component.instantiate(&mut store));
-            tokio::task::unconstrained(Metered::new(instance, meter, &self.watch)).await
+            tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
         };
         match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
             Ok(Ok(_)) => Ok(store),
+            Err(_) | Ok(Err((Some(_), _))) if meter.was_starved() => Err(TrialError::starved(limits)),
             Err(overrun) | Ok(Err((Some(overrun), _))) => Err(TrialError::of_overrun(overrun, limits)),
             Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
                 Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)))

@@ -46,6 +46,8 @@ pub(super) struct Meter {
     long: AtomicBool,
     used: AtomicU64,
     resumed: AtomicU64,
+    // Since it was interrupted, it could have gone on.
+    ready: AtomicBool,
 }
 
 impl Meter {
@@ -63,6 +65,7 @@ impl Meter {
             long: AtomicBool::new(false),
             used: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
         }
     }
 
@@ -84,6 +87,12 @@ impl Meter {
         if had < self.deadline / 2 { Overrun::Waited(waited) } else { Overrun::Deadline }
     }
 
+    /// Whether a call that has ended late had computed for less than half of its deadline, and would have gone on had the machine let
+    /// it: that says nothing about the call.
+    pub(super) fn was_starved(&self) -> bool {
+        self.ready.load(Relaxed) && Duration::from_nanos(self.used.load(Relaxed)) < self.deadline / 2
+    }
+
     /// The watchdog says, from its own thread, that the time it was told has come.
     pub(super) fn expire(&self) {
         self.expired.store(true, Relaxed);
@@ -92,7 +101,9 @@ impl Meter {
 
     /// The guest has computed for another tick: it ends here, or gives way until it is its turn again.
     pub(super) fn tick(&self) -> Result<UpdateDeadline, Overrun> {
+        self.ready.store(true, Relaxed);
         if Instant::now() >= self.end() {
+            self.count_slice();
             return Err(self.overrun());
         }
         let now = thread_cpu_time();
@@ -118,11 +129,17 @@ impl Meter {
         if self.long.load(Relaxed) {
             self.resumed.store(thread_cpu_time(), Relaxed);
         }
+        self.ready.store(false, Relaxed);
         Ok(expired)
     }
 
     fn suspend(&self, waker: &Waker) {
         self.waker.register(waker);
+        self.count_slice();
+    }
+
+    /// What it has computed since it went on counts, from its first tick on.
+    fn count_slice(&self) {
         if self.long.load(Relaxed) {
             let slice = thread_cpu_time() - self.resumed.load(Relaxed);
             self.used.store(self.used.load(Relaxed) + slice, Relaxed);
@@ -169,5 +186,55 @@ impl<F: Future> Future for Metered<'_, F> {
             this.alarm = Some(this.watch.set_alarm(this.meter.end(), this.meter.clone()));
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::LIMITS;
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_millis(20);
+
+    fn started() -> Meter {
+        Meter::start(&CallLimits { deadline: DEADLINE, ..LIMITS }, Arc::default())
+    }
+
+    #[test]
+    fn one_that_could_have_computed_and_was_not_let_was_starved() {
+        let meter = started();
+        meter.tick().expect("it has time");
+        meter.suspend(Waker::noop());
+        thread_sleep();
+        meter.expire();
+        assert_eq!(meter.resume(), Err(Overrun::Deadline));
+        assert!(meter.was_starved());
+    }
+
+    #[test]
+    fn one_that_waited_was_not_starved() {
+        let meter = started();
+        meter.tick().expect("it has time");
+        meter.suspend(Waker::noop());
+        meter.resume().expect("it has time");
+        meter.suspend(Waker::noop());
+        thread_sleep();
+        meter.expire();
+        assert_eq!(meter.resume(), Err(Overrun::Deadline));
+        assert!(!meter.was_starved());
+    }
+
+    #[test]
+    fn one_that_computed_was_not_starved() {
+        let meter = started();
+        meter.tick().expect("it has time");
+        let began = thread_cpu_time();
+        while thread_cpu_time() - began < DEADLINE.as_nanos() as u64 {}
+        assert_eq!(meter.tick().err(), Some(Overrun::Deadline));
+        assert!(!meter.was_starved());
+    }
+
+    fn thread_sleep() {
+        std::thread::sleep(2 * DEADLINE);
     }
 }

@@ -81,6 +81,12 @@ impl TrialError {
         }
     }
 
+    /// Of one that others on the machine left no time to start.
+    pub(super) fn starved(limits: &CallLimits) -> Self {
+        let deadline = limits.deadline.as_secs();
+        Self::NotNow(format!("of the {deadline} s it may start in, the machine gave it less than half"))
+    }
+
     /// Of one that took too long.
     pub(super) fn of_overrun(overrun: Overrun, limits: &CallLimits) -> Self {
         match overrun {

@@ -123,7 +123,7 @@ impl Assembler {
         Self::new(operator.clone(), self.compiler.clone(), self.network.clone(), self.brokers)
     }
 
-    /// The handler, compiled and tried; `probation` watches its first records.
+    /// The handler, compiled and tried, as long as it is `wanted`; `probation` watches its first records.
     ///
     /// # Errors
     /// What is wrong with it, or what the host lacks to find out.
@@ -132,9 +132,10 @@ impl Assembler {
         found: &deploy::Handler,
         trial: &Trial,
         probation: Option<Probation>,
+        wanted: &dyn Fn() -> bool,
     ) -> Result<Arc<Handler>, NotLoaded> {
         let files: Vec<_> = found.middleware.iter().chain([&found.component]).collect();
-        let chain = files.iter().map(|file| self.link(file)).collect::<Result<Vec<_>, _>>()?;
+        let chain = files.iter().map(|file| self.link(file, wanted)).collect::<Result<Vec<_>, _>>()?;
         let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         let callable = Arc::new(Callable {
             tenant: tenant.name.clone(),
@@ -166,11 +167,11 @@ impl Assembler {
     }
 
     /// One component of the handler, compiled.
-    fn link(&self, component: &ComponentFile) -> Result<Link, NotLoaded> {
+    fn link(&self, component: &ComponentFile, wanted: &dyn Fn() -> bool) -> Result<Link, NotLoaded> {
         let refused = |reason: String, again| NotLoaded { fault: component.refused(&reason), again };
         // Whatever lies there now is found by the watch.
         let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
-        let loaded = self.compiler.load(&bytes);
+        let loaded = self.compiler.load_while(&bytes, wanted);
         let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
         Ok(Link { name: component.name().clone(), artifact: Arc::new(artifact) })
     }

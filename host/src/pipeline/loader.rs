@@ -1,7 +1,7 @@
 //! From a handler as it was found to a version that can run: on a thread of its own, since compiling takes long.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 
 use super::assemble::{Assembler, Brokers, NotLoaded, host as host_settings};
@@ -21,6 +21,8 @@ pub(super) struct Load {
     pub(super) found: Arc<deploy::Handler>,
     /// Of the operator's file as it was when the handler was found.
     pub(super) assembler: Arc<Assembler>,
+    /// Somebody holds on to it as long as this is what the handler is to be.
+    pub(super) wanted: Weak<()>,
 }
 
 /// How a load has ended.
@@ -115,7 +117,8 @@ fn load_one(load: &Load, trial: &Trial, events: &mpsc::Sender<Event>) -> Loaded 
             let _ = events.send(Event::Failing { name: name.clone(), version: version.clone() });
         })
     });
-    match load.assembler.handler(&load.found, trial, probation) {
+    let wanted = || load.wanted.strong_count() > 0;
+    match load.assembler.handler(&load.found, trial, probation, &wanted) {
         Ok(handler) => Loaded::Ready(handler),
         Err(NotLoaded { fault, again }) => {
             let refused = Refused { code: fault.code.as_str(), sentence: fault.to_string() };
@@ -146,7 +149,7 @@ impl Rehearsal {
     /// # Errors
     /// Why it would be refused.
     pub fn load(&self, found: &deploy::Handler) -> Result<(), Fault> {
-        self.assembler.handler(found, &self.trial, None).map(|_| ()).map_err(|refused| refused.fault)
+        self.assembler.handler(found, &self.trial, None, &|| true).map(|_| ()).map_err(|refused| refused.fault)
     }
 }
 

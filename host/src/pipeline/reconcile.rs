@@ -122,6 +122,8 @@ struct Known {
     refused: Option<Refused>,
     // The host could not load it; it is tried again.
     again: bool,
+    // Goes with this: what is still being loaded for it then is given up.
+    _wanted: Arc<()>,
 }
 
 struct State {
@@ -233,13 +235,15 @@ impl State {
         if known.version == version {
             return;
         }
-        let before = std::mem::replace(known, Known { version, ..Known::default() });
+        let wanted = Arc::new(());
+        let before = std::mem::replace(known, Known { version, _wanted: wanted.clone(), ..Known::default() });
         self.tell_skipped(name, &before, Some(&handler.version));
         let load = Load {
             name: name.clone(),
             number: self.rollout.found(name, &handler.group),
             found: handler.clone(),
             assembler: self.assembler.clone(),
+            wanted: Arc::downgrade(&wanted),
         };
         // The loader is there as long as its queue.
         let _ = self.loads.send(load);

@@ -75,6 +75,10 @@ impl Unit for RecordUnit {
         self.place.partition().is_fenced()
     }
 
+    fn is_behind(&self) -> bool {
+        self.place.partition().is_behind()
+    }
+
     fn sent(&self) {
         self.place.sent();
     }

@@ -31,6 +31,13 @@ impl<U: Unit> Shipment for Delivery<U> {
         &self.record
     }
 
+    fn is_urgent(&self) -> bool {
+        match &self.meaning {
+            Meaning::Reply { unit, .. } => !unit.is_behind(),
+            Meaning::Awaited(_) => true,
+        }
+    }
+
     fn delivered(self: Box<Self>, result: Result<(), DeliveryError>) {
         let Self { record, meaning } = *self;
         match (meaning, result) {

@@ -42,6 +42,9 @@ pub trait Unit: Send + Sync + 'static {
     /// Whether its partition has gone to somebody else: then nothing may be produced for it any more.
     fn is_fenced(&self) -> bool;
 
+    /// Whether many records of its partition wait: then its reply may wait a little for others.
+    fn is_behind(&self) -> bool;
+
     /// Its reply is with the producer, and its lane goes on.
     fn sent(&self);
 

@@ -2,8 +2,8 @@
 //!
 //! librdkafka can wait as well (`linger.ms`), but always: of few records, too, each would wait in vain. Without waiting, each
 //! record of many wakes the client's threads and may become a request of its own, which costs host and broker more
-//! than the record itself. So while few are on their way each goes at once; and while many are, all go together, a few
-//! milliseconds apart.
+//! than the record itself. So while few are on their way each goes at once; while many are, all go together, a few
+//! milliseconds apart; and where nobody waits for any of them, since the host is behind, a few milliseconds more.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,6 +15,10 @@ use std::time::Duration;
 const MANY: usize = 32;
 /// From the first that waits to their departure.
 const LINGER: Duration = Duration::from_millis(5);
+/// How much longer they wait as long as none of them is urgent.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// So many are a batch that is large enough.
+const ENOUGH: usize = 1000;
 /// What may wait: more than comes in that time. Beyond it, whoever sends waits as for a full queue of the client.
 const ROOM: usize = 10_000;
 /// The client's queue is full: the broker is slower than the handlers.
@@ -52,6 +56,8 @@ struct State<T> {
     waiting: VecDeque<T>,
     /// Some that have waited are being handed over: whatever comes now is behind them.
     departing: usize,
+    /// One of those that wait is.
+    is_urgent: bool,
     has_thread: bool,
     is_over: bool,
 }
@@ -68,13 +74,20 @@ pub(super) enum Departure<T> {
 
 impl<T: Send + 'static> Gathering<T> {
     pub(super) fn new() -> Self {
-        let state = State { waiting: VecDeque::new(), departing: 0, has_thread: false, is_over: false };
+        let state =
+            State { waiting: VecDeque::new(), departing: 0, is_urgent: false, has_thread: false, is_over: false };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
     /// Takes it in where it is worth waiting. `send` is what the thread sends with; it gives back what does not
     /// fit into the client's queue.
-    pub(super) fn join<F>(&self, item: T, on_their_way: usize, send: impl FnOnce() -> F) -> Departure<T>
+    pub(super) fn join<F>(
+        &self,
+        item: T,
+        is_urgent: bool,
+        on_their_way: usize,
+        send: impl FnOnce() -> F,
+    ) -> Departure<T>
     where
         F: Fn(T) -> Result<(), T> + Send + 'static,
     {
@@ -86,14 +99,15 @@ impl<T: Send + 'static> Gathering<T> {
             return Departure::Full(item);
         }
         state.waiting.push_back(item);
-        let is_first = state.waiting.len() == 1;
+        let is_awaited = state.waiting.len() == 1 || state.waiting.len() == ENOUGH || is_urgent && !state.is_urgent;
+        state.is_urgent |= is_urgent;
         if !std::mem::replace(&mut state.has_thread, true) {
             let (shared, send) = (self.shared.clone(), send());
             thread::Builder::new()
                 .name("gathering".into())
                 .spawn(move || shared.run(send))
                 .expect("the system has a thread left");
-        } else if is_first {
+        } else if is_awaited {
             self.shared.changed.notify_one();
         }
         Departure::Later
@@ -137,9 +151,13 @@ impl<T> Shared<T> {
             drop(state);
             thread::sleep(LINGER);
             {
-                let mut state = self.state();
+                let waits = |state: &mut State<T>| {
+                    !state.is_urgent && !state.is_over && state.waiting.len() < ENOUGH
+                };
+                let state = self.changed.wait_timeout_while(self.state(), PATIENCE, waits);
+                let mut state = state.unwrap_or_else(PoisonError::into_inner).0;
                 std::mem::swap(&mut state.waiting, &mut departing);
-                state.departing = departing.len();
+                (state.departing, state.is_urgent) = (departing.len(), false);
             }
             for mut item in departing.drain(..) {
                 while let Err(back) = send(item) {

@@ -5,7 +5,6 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,10 +42,10 @@ pub(super) struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// Has the component compiled, unless `stopped` is set before it is done.
-    pub(super) fn compile(&self, confines: &Confines, stopped: &AtomicBool) -> Result<(), CompileError> {
+    /// Has the component compiled, as long as it `goes_on`.
+    pub(super) fn compile(&self, confines: &Confines, goes_on: &dyn Fn() -> bool) -> Result<(), CompileError> {
         let fault = |error: std::io::Error| HostError::new("a component cannot be compiled in a child process", error);
-        if stopped.load(Relaxed) {
+        if !goes_on() {
             return Err(CompileError::Stopped);
         }
         // Files instead of pipes: neither side ever waits for the other to read.
@@ -54,7 +53,7 @@ impl Order<'_> {
         let (mut component, mut said) = unnamed().and_then(|file| Ok((file, unnamed()?))).map_err(fault)?;
         component.write_all(self.bytes).and_then(|()| component.rewind()).map_err(fault)?;
         let started = self.start(confines, &component, &said).map_err(fault)?;
-        let status = Running(started).wait(self.wall, stopped)?.map_err(fault)?;
+        let status = Running(started).wait(self.wall, goes_on)?.map_err(fault)?;
         let mut words = Vec::new();
         said.seek(SeekFrom::Start(0)).and_then(|_| said.take(SAID).read_to_end(&mut words)).map_err(fault)?;
         ended(status, &plain(&words), confines)
@@ -80,7 +79,7 @@ impl Order<'_> {
 struct Running(Child);
 
 impl Running {
-    fn wait(mut self, wall: Duration, stopped: &AtomicBool) -> Result<std::io::Result<ExitStatus>, CompileError> {
+    fn wait(mut self, wall: Duration, goes_on: &dyn Fn() -> bool) -> Result<std::io::Result<ExitStatus>, CompileError> {
         let deadline = Instant::now() + wall;
         loop {
             match self.0.try_wait() {
@@ -88,7 +87,7 @@ impl Running {
                 Ok(Some(status)) => return Ok(Ok(status)),
                 Err(error) => return Ok(Err(error)),
             }
-            if stopped.load(Relaxed) {
+            if !goes_on() {
                 return Err(CompileError::Stopped);
             }
             if Instant::now() >= deadline {

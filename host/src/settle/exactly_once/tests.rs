@@ -44,6 +44,10 @@ impl Unit for Numbered {
         self.gone.load(Ordering::Relaxed)
     }
 
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     fn sent(&self) {}
 
     async fn await_earlier(&self) {}

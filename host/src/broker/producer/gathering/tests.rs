@@ -18,7 +18,8 @@ impl Desk {
 
     /// As the producer does it.
     fn send(&self, number: u32, on_their_way: usize) {
-        let departure = self.gathering.join(number, on_their_way, || {
+        // Every other hundred is urgent.
+        let departure = self.gathering.join(number, number / 100 % 2 == 1, on_their_way, || {
             let (sender, refused) = (self.sender.clone(), self.refused.clone());
             move |number| {
                 if refused.lock().expect("nobody panics").take_if(|refused| *refused == number).is_some() {
@@ -52,16 +53,16 @@ fn few_go_at_once() {
 #[test]
 fn many_go_together_and_in_order() {
     let desk = Desk::new(Some(17));
-    for number in 0..100 {
+    for number in 0..10_000 {
         // The client was empty from the fiftieth on, but nothing may overtake those that wait.
         desk.send(number, if number < 50 { MANY } else { 0 });
     }
-    assert_eq!(desk.sent(100), (0..100).collect::<Vec<_>>());
+    assert_eq!(desk.sent(10_000), (0..10_000).collect::<Vec<_>>());
     while desk.gathering.waiting() > 0 {
         thread::yield_now();
     }
-    desk.send(100, 0);
-    assert_eq!(desk.sent.try_recv(), Ok(100), "it goes at once again");
+    desk.send(10_000, 0);
+    assert_eq!(desk.sent.try_recv(), Ok(10_000), "it goes at once again");
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn what_waits_is_bounded() {
     let mut refused = None;
     // Of a client whose queue stays full, one at a time may be on its way out.
     for number in 0..3 * ROOM {
-        if let Departure::Full(number) = gathering.join(number, MANY, || Err) {
+        if let Departure::Full(number) = gathering.join(number, true, MANY, || Err) {
             refused = Some(number);
             break;
         }

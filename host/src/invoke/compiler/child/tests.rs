@@ -16,7 +16,7 @@ fn child(script: &str, wall: Duration, stopped: &AtomicBool) -> (Result<(), Comp
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("a mode");
     let mut code = tempfile::tempfile().expect("a file");
     let order = Order { program: &program, bytes: b"component", code: &code, scratch: folder.path(), wall };
-    let ended = order.compile(&CONFINES, stopped);
+    let ended = order.compile(&CONFINES, &|| !stopped.load(Relaxed));
     let mut written = String::new();
     code.rewind().and_then(|()| code.read_to_string(&mut written)).expect("it can be read");
     (ended, written)
@@ -101,6 +101,6 @@ fn a_program_that_is_not_there_is_the_hosts_fault() {
     let code = tempfile::tempfile().expect("a file");
     let scratch = std::env::temp_dir();
     let order = Order { program: Path::new("/nowhere"), bytes: b"", code: &code, scratch: &scratch, wall: LONG };
-    let error = order.compile(&CONFINES, &AtomicBool::new(false)).expect_err("a failure");
+    let error = order.compile(&CONFINES, &|| true).expect_err("a failure");
     assert!(matches!(error, CompileError::Host(_)), "{error}");
 }
