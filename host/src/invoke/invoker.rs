@@ -180,7 +180,7 @@ impl Invoker {
     }
 
     /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them. A fault is
-    /// that of the component at the position that comes with it.
+    /// that of the component at the position that comes with it. The thread must have nothing else to do.
     pub(super) async fn instantiate(
         &self,
         callable: &Arc<Callable>,
@@ -188,7 +188,7 @@ impl Invoker {
     ) -> Result<(), (usize, TrialError)> {
         let _slots = self.take_slots(callable.chain.len()).map_err(|error| (0, TrialError::not_now(&error)))?;
         let _ongoing = self.watch.begin_call();
-        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
+        let meter = Arc::new(Meter::start_on_its_thread(limits, self.waits.clone()));
         let budget = Arc::new(Budget::new(limits.max_memory));
         let mut stores = Vec::new();
         for position in 0..callable.chain.len() {
@@ -220,11 +220,10 @@ impl Invoker {
         let mut store = sandbox.store(Guest::new(position, limits, part));
         let ended = {
             let instance = pin!(component.instantiate(&mut store));
-            tokio::task::unconstrained(Metered::new(instance, meter.clone(), &self.watch)).await
+            tokio::task::unconstrained(Metered::new(instance, meter, &self.watch)).await
         };
         match ended.map(|instance| instance.map_err(|error| (error.downcast_ref::<Overrun>().copied(), error))) {
             Ok(Ok(_)) => Ok(store),
-            Err(_) | Ok(Err((Some(_), _))) if meter.was_starved() => Err(TrialError::starved(limits)),
             Err(overrun) | Ok(Err((Some(overrun), _))) => Err(TrialError::of_overrun(overrun, limits)),
             Ok(Err((None, error))) if outcome::is_of_guest(&error, store.data().memory()) => {
                 Err(TrialError::of_start(&outcome::error(&error, store.data().memory(), limits)))

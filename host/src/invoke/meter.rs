@@ -46,8 +46,7 @@ pub(super) struct Meter {
     long: AtomicBool,
     used: AtomicU64,
     resumed: AtomicU64,
-    // Since it was interrupted, it could have gone on.
-    ready: AtomicBool,
+    has_thread: bool,
 }
 
 impl Meter {
@@ -65,8 +64,14 @@ impl Meter {
             long: AtomicBool::new(false),
             used: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
-            ready: AtomicBool::new(false),
+            has_thread: false,
         }
+    }
+
+    /// The same for a call that has its thread for itself: while it computes, whatever time the thread does not get it waits for
+    /// others on the machine.
+    pub(super) fn start_on_its_thread(limits: &CallLimits, waits: Arc<Waits>) -> Self {
+        Self { has_thread: true, ..Self::start(limits, waits) }
     }
 
     /// How long others have kept it waiting.
@@ -87,12 +92,6 @@ impl Meter {
         if had < self.deadline / 2 { Overrun::Waited(waited) } else { Overrun::Deadline }
     }
 
-    /// Whether a call that has ended late had computed for less than half of its deadline, and would have gone on had the machine let
-    /// it: that says nothing about the call.
-    pub(super) fn was_starved(&self) -> bool {
-        self.ready.load(Relaxed) && Duration::from_nanos(self.used.load(Relaxed)) < self.deadline / 2
-    }
-
     /// The watchdog says, from its own thread, that the time it was told has come.
     pub(super) fn expire(&self) {
         self.expired.store(true, Relaxed);
@@ -101,17 +100,19 @@ impl Meter {
 
     /// The guest has computed for another tick: it ends here, or gives way until it is its turn again.
     pub(super) fn tick(&self) -> Result<UpdateDeadline, Overrun> {
-        self.ready.store(true, Relaxed);
-        if Instant::now() >= self.end() {
-            self.count_slice();
-            return Err(self.overrun());
-        }
         let now = thread_cpu_time();
         if !self.long.load(Relaxed) {
             self.long.store(true, Relaxed);
             self.resumed.store(now, Relaxed);
         }
-        if Duration::from_nanos(self.used.load(Relaxed) + now - self.resumed.load(Relaxed)) >= self.max_cpu {
+        let used = Duration::from_nanos(self.used.load(Relaxed) + now - self.resumed.load(Relaxed));
+        if self.has_thread {
+            self.waits.set(self.waited_before + self.began.elapsed().saturating_sub(used));
+        }
+        if Instant::now() >= self.end() {
+            return Err(self.overrun());
+        }
+        if used >= self.max_cpu {
             return Err(Overrun::Cpu);
         }
         Ok(UpdateDeadline::Yield(1))
@@ -129,17 +130,11 @@ impl Meter {
         if self.long.load(Relaxed) {
             self.resumed.store(thread_cpu_time(), Relaxed);
         }
-        self.ready.store(false, Relaxed);
         Ok(expired)
     }
 
     fn suspend(&self, waker: &Waker) {
         self.waker.register(waker);
-        self.count_slice();
-    }
-
-    /// What it has computed since it went on counts, from its first tick on.
-    fn count_slice(&self) {
         if self.long.load(Relaxed) {
             let slice = thread_cpu_time() - self.resumed.load(Relaxed);
             self.used.store(self.used.load(Relaxed) + slice, Relaxed);
@@ -191,50 +186,45 @@ impl<F: Future> Future for Metered<'_, F> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::super::tests::LIMITS;
     use super::*;
 
     const DEADLINE: Duration = Duration::from_millis(20);
+    const HOUR: Duration = Duration::from_secs(3600);
 
-    fn started() -> Meter {
-        Meter::start(&CallLimits { deadline: DEADLINE, ..LIMITS }, Arc::default())
+    fn started(patience: Duration) -> Meter {
+        Meter::start_on_its_thread(&CallLimits { deadline: DEADLINE, patience, ..LIMITS }, Arc::default())
     }
 
     #[test]
-    fn one_that_could_have_computed_and_was_not_let_was_starved() {
-        let meter = started();
+    fn one_that_the_machine_lets_compute_too_little_has_waited() {
+        let meter = started(HOUR);
+        meter.tick().expect("it has time");
+        thread::sleep(2 * DEADLINE);
+        meter.tick().expect("it has computed nothing yet");
+        let impatient = started(Duration::ZERO);
+        thread::sleep(2 * DEADLINE);
+        assert!(matches!(impatient.tick(), Err(Overrun::Waited(_))));
+    }
+
+    #[test]
+    fn one_that_waits_by_itself_has_not() {
+        let meter = started(HOUR);
         meter.tick().expect("it has time");
         meter.suspend(Waker::noop());
-        thread_sleep();
+        thread::sleep(2 * DEADLINE);
         meter.expire();
         assert_eq!(meter.resume(), Err(Overrun::Deadline));
-        assert!(meter.was_starved());
     }
 
     #[test]
-    fn one_that_waited_was_not_starved() {
-        let meter = started();
-        meter.tick().expect("it has time");
-        meter.suspend(Waker::noop());
-        meter.resume().expect("it has time");
-        meter.suspend(Waker::noop());
-        thread_sleep();
-        meter.expire();
-        assert_eq!(meter.resume(), Err(Overrun::Deadline));
-        assert!(!meter.was_starved());
-    }
-
-    #[test]
-    fn one_that_computed_was_not_starved() {
-        let meter = started();
+    fn one_that_computes_has_not() {
+        let meter = started(HOUR);
         meter.tick().expect("it has time");
         let began = thread_cpu_time();
-        while thread_cpu_time() - began < DEADLINE.as_nanos() as u64 {}
-        assert_eq!(meter.tick().err(), Some(Overrun::Deadline));
-        assert!(!meter.was_starved());
-    }
-
-    fn thread_sleep() {
-        std::thread::sleep(2 * DEADLINE);
+        while Duration::from_nanos(thread_cpu_time() - began) < DEADLINE {}
+        assert!(matches!(meter.tick(), Err(Overrun::Deadline)));
     }
 }

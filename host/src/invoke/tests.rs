@@ -23,7 +23,7 @@ mod p3;
 mod reused;
 mod surroundings;
 
-const LIMITS: CallLimits = CallLimits {
+pub(super) const LIMITS: CallLimits = CallLimits {
     deadline: Duration::from_secs(20),
     patience: Duration::ZERO,
     max_cpu: Duration::from_secs(10),

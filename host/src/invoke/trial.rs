@@ -18,6 +18,8 @@ use super::{CallError, Callable, HostError, Invoker, Settings, Watchdog, imports
 
 /// What starts takes milliseconds. Other versions wait for this one, and so does a host that stops.
 const DEADLINE: Duration = Duration::from_secs(3);
+/// And where the machine is so busy that it hardly gets to compute, so long on top.
+const PATIENCE: Duration = Duration::from_secs(27);
 
 /// What versions are tried in: an invoker and a runtime for a thread that is no worker.
 pub struct Trial {
@@ -58,7 +60,7 @@ impl Trial {
             let position = callable.chain.len() - 1;
             last.artifact.is_handler().map_err(|reason| (position, TrialError::Refused(reason.to_string())))?;
         }
-        let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), ..*limits };
+        let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), patience: PATIENCE, ..*limits };
         self.runtime.block_on(self.invoker.instantiate(callable, &limits))
     }
 }
@@ -79,12 +81,6 @@ impl TrialError {
             CallError::Failed(failure) => Self::Refused(format!("the component does not start: {}", failure.message)),
             CallError::Overload(_) => Self::not_now(error),
         }
-    }
-
-    /// Of one that others on the machine left no time to start.
-    pub(super) fn starved(limits: &CallLimits) -> Self {
-        let deadline = limits.deadline.as_secs();
-        Self::NotNow(format!("of the {deadline} s it may start in, the machine gave it less than half"))
     }
 
     /// Of one that took too long.

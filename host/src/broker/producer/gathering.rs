@@ -151,9 +151,7 @@ impl<T> Shared<T> {
             drop(state);
             thread::sleep(LINGER);
             {
-                let waits = |state: &mut State<T>| {
-                    !state.is_urgent && !state.is_over && state.waiting.len() < ENOUGH
-                };
+                let waits = |state: &mut State<T>| !state.is_urgent && !state.is_over && state.waiting.len() < ENOUGH;
                 let state = self.changed.wait_timeout_while(self.state(), PATIENCE, waits);
                 let mut state = state.unwrap_or_else(PoisonError::into_inner).0;
                 std::mem::swap(&mut state.waiting, &mut departing);

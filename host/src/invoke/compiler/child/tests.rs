@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::*;
 
@@ -60,7 +61,7 @@ fn each_end_has_its_sentence() {
         ),
         ("echo 'panicked at x' >&2; exit 101", "the compiler crashed on it (exit status: 101) panicked at x"),
         ("echo 'no space left' >&2; exit 3", "a component cannot be compiled in a child process: no space left"),
-        ("kill -TERM $$", "since the host stops"),
+        ("kill -TERM $$", "or the host stops"),
     ] {
         let ending = ending(script);
         assert!(ending.contains(expected), "{script}: {ending}");
