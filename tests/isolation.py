@@ -3,14 +3,14 @@
 
     make isolation ONLY=spin,trap SECONDS=8 REPEATS=3
 
-ONLY takes these, and `outside`, `deploying`, `shares` and `memory` (see below); without it, all of them run.
+ONLY takes these, and `outside`, `deploying`, `shares`, `deaths` and `memory` (see below); without it, all of them run.
 
 B offers 40 % of what the host carries, at a steady rate. For each misbehaviour the host is started anew and B runs alone,
 then beside A with 1, 16 and 64 calls in flight, in turn and several times over; A has as many partitions as calls, and
 more records than it can end. `outside`: there is no A; a process beside the host burns a processor, as a spinning A does within it: what B loses then
 it loses to the machine. `deploying`: A has no records, but deploys components that take long to compile, or are huge.
-`shares`: both have more than the host carries, and each should get its share. `memory`: what the host holds over 100,000
-calls that fail in all ways.
+`shares`: both have more than the host carries, and each should get its share. `deaths`: how long after its deadline a
+guest that spins is dead, and its dead letter written. `memory`: what the host holds over 100,000 calls that fail in all ways.
 
 One processor is left to the broker and to this script: the host has a worker for each of the others. All share one
 machine, so a round is compared with the run of B alone that is nearest to it, and with nothing else.
@@ -29,6 +29,7 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bench.orders import coffee_order
@@ -70,7 +71,11 @@ MISBEHAVIOURS = {
     "10,000 headers": ("POST /echo", FLOOD // 40),
 }
 
-OTHERS = ["outside", "deploying", "shares", "memory"]
+OTHERS = ["outside", "deploying", "shares", "deaths", "memory"]
+
+DEADLINE = 1.0
+DEATHS = 5
+"""Of each lane."""
 
 
 @dataclass
@@ -104,7 +109,6 @@ def main():
     wanted = [name.strip() for name in options.only.split(",") if name.strip()] or [*MISBEHAVIOURS, *OTHERS]
     with tempfile.TemporaryDirectory() as folder, a_broker(folder) as kafka:
         bench = Bench(Path(folder), kafka, executable, options)
-        progress(f"the host carries {bench.capacity:,.0f} records/s of B; B offers {OFFERED:.0%} of that")
         figures = [figure for name in wanted if name in MISBEHAVIOURS for figure in bench.beside(name)]
         if "outside" in wanted:
             figures.append(bench.beside_a_process("outside"))
@@ -113,6 +117,8 @@ def main():
         report(figures)
         if "shares" in wanted:
             bench.shares()
+        if "deaths" in wanted:
+            bench.deaths()
         if "memory" in wanted:
             bench.memory()
 
@@ -124,7 +130,13 @@ class Bench:
         self.folder, self.kafka, self.executable, self.options = folder, kafka, executable, options
         self.value = coffee_order()
         self.in_flight = [int(count) for count in options.in_flight.split(",")]
-        self.capacity = self.measure_capacity()
+
+    @cached_property
+    def capacity(self):
+        """Records/s of B that the host carries."""
+        measured = self.measure_capacity()
+        progress(f"the host carries {measured:,.0f} records/s of B; B offers {OFFERED:.0%} of that")
+        return measured
 
     def host(self, name):
         """A host with the tenant B, whose handler is the café's."""
@@ -140,7 +152,7 @@ class Bench:
         return host
 
     def configure(self, host, **others):
-        host.configure(limits={"workers": max(1, os.cpu_count() - 1)}, tenants={host.tenant: {}, **others})
+        host.configure(limits={"workers": workers()}, tenants={host.tenant: {}, **others})
 
     def measure_capacity(self):
         host = self.host("capacity")
@@ -272,6 +284,29 @@ class Bench:
                   f"(expected: {wanted:.1%}, within {UNEVEN:.0%} of it){'' if abs(of_a / wanted - 1) <= UNEVEN else '  NO'}")
             print(json.dumps({"share": share, "partitions": partitions, "of_a": of_a, "wanted": wanted}), flush=True)
 
+    def deaths(self):
+        """From one dead letter of a lane to the next: the deadline, and by how much the guest outlives it at most."""
+        for spinners in (workers(), 64):
+            host = self.host(f"deaths-{spinners}")
+            topic = host.handler("spin", "POST /spin", "mischief", spinners, retry={"attempts": 1},
+                                 deadline=f"{DEADLINE:g}s", max_in_flight=64)
+            self.fill(topic, spinners, spinners * DEATHS, b"")
+            host.configure(limits={"workers": workers()}, tenants={host.tenant: {**A_LIMITS, "max_cpu": "10s"}})
+            host.start()
+            try:
+                host.until(lambda: f"{topic}-dlt" in self.kafka.topics()
+                           and self.kafka.size(f"{topic}-dlt") == spinners * DEATHS, "has not ended them", pause=0.5)
+            finally:
+                host.discard()
+            died = {}
+            for letter in self.kafka.log(f"{topic}-dlt").all():
+                died.setdefault(letter.text("x-callgate-dlt-partition"), []).append(letter.timestamp)
+            late = sorted(second - first - DEADLINE * 1000
+                          for times in map(sorted, died.values()) for first, second in zip(times, times[1:]))
+            print(f"{spinners} that spin on {workers()} worker(s) end {statistics.median(late):.0f} ms after their deadline, "
+                  f"at most {late[-1]:.0f} ms, until the dead letter is written")
+            print(json.dumps({"spinners": spinners, "workers": workers(), "late_ms": late}), flush=True)
+
     def memory(self):
         """What the host holds while calls fail in all ways, each time a tenth of them has."""
         host = self.host("memory")
@@ -296,6 +331,11 @@ class Bench:
             host.discard()
         print(f"MiB of the host over {total:,} failed calls: {', '.join(map(str, seen))}")
         print(json.dumps({"failed_calls": total, "mebibytes": seen}), flush=True)
+
+
+def workers():
+    """One processor is left to the others."""
+    return max(1, os.cpu_count() - 1)
 
 
 def figure(name, count, pairs):

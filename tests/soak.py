@@ -41,7 +41,7 @@ CLUSTER = {"broker.session.timeout.ms": 9000, "broker.heartbeat.interval.ms": 10
 """On a busy machine a broker that lives must not be taken for dead: the faults are to be those of the run."""
 
 SLOW_MS = 50
-DEADLINE = "2s"
+DEADLINE = "1s"
 MAX_CPU = "100ms"
 
 HARD = (

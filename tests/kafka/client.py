@@ -25,7 +25,7 @@ from confluent_kafka.admin import (
 
 from kafka import wire
 
-PATIENCE = 120
+PATIENCE = 240
 """Seconds after which a test gives up. It says nothing about how long something should take."""
 
 AWAY = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._UNKNOWN_PARTITION,
