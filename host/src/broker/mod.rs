@@ -21,7 +21,7 @@ pub use embedded::EmbeddedBroker;
 pub use events::GroupEvent;
 pub use inspector::{Allowed, Described, Inspector, NoAnswer, NotDescribed, TopicDescription};
 pub use partitions::TopicPartition;
-pub use producer::{DeliveryError, Producer, Shipment};
+pub use producer::{DeliveryError, Haste, Producer, Shipment};
 pub use questions::{Committed, Ends, GroupQuestions};
 pub use requester::Requester;
 pub use settings::{ClientSettings, FETCHED_AHEAD, PRODUCER_BUFFER, PropertyRefusal, check_property};

@@ -23,13 +23,29 @@ pub trait Shipment: Send + Sync + 'static {
     /// What is sent.
     fn record(&self) -> &OutgoingRecord;
 
-    /// Whether somebody waits for it: then it is not kept back for long, so that others may join its batch.
-    fn is_urgent(&self) -> bool {
-        true
+    /// How long it may be kept back, so that others join its batch.
+    fn haste(&self) -> Haste {
+        Haste::Soon
+    }
+
+    /// Whether it must not be sent any more: then it is dropped instead, and has no fate.
+    fn is_obsolete(&self) -> bool {
+        false
     }
 
     /// Its fate: acknowledged by all in-sync replicas, or not. Runs on the producer's thread, so it must not wait.
     fn delivered(self: Box<Self>, result: Result<(), DeliveryError>);
+}
+
+/// How long a shipment may be kept back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    /// Until others are with it, for nobody notices.
+    Later,
+    /// For a moment, while much is sent.
+    Soon,
+    /// Not at all: it may overtake whatever is kept back.
+    Now,
 }
 
 /// Why a record was not delivered, judged by what can be done about it.
@@ -149,10 +165,10 @@ impl<S: Shipment> Producer<S> {
         let client = self.way.current();
         let way = || {
             let way = self.way.clone();
-            move |shipment| way.send(&way.current(), shipment)
+            move |shipment: Box<S>| if shipment.is_obsolete() { Ok(()) } else { way.send(&way.current(), shipment) }
         };
-        let (is_urgent, on_their_way) = (shipment.is_urgent(), client.client().context().on_their_way.count());
-        match self.gathering.join(shipment, is_urgent, on_their_way, way) {
+        let (haste, on_their_way) = (shipment.haste(), client.client().context().on_their_way.count());
+        match self.gathering.join(shipment, haste, on_their_way, way) {
             Departure::Later => Ok(()),
             Departure::Now(shipment) => self.way.send(&client, shipment),
             Departure::Full(shipment) => Err(shipment),

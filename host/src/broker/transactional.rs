@@ -167,7 +167,10 @@ impl<S: Shipment> TransactionalProducer<S> {
             // Nobody listens any more if it took too long.
             let _ = answer.send(result);
         };
-        thread::Builder::new().name("settle-offsets".into()).spawn(call).expect("the system has a thread left");
+        thread::Builder::new().name("settle-offsets".into()).spawn(call).map_err(|error| TransactionError {
+            kind: TransactionErrorKind::Abort,
+            reason: format!("the system has no thread left: {error}"),
+        })?;
         match answered.recv_timeout(OFFSETS_TIMEOUT) {
             Ok(result) => Ok(result?),
             Err(_) => {

@@ -53,6 +53,12 @@ impl ComponentFile {
     pub fn refused(&self, reason: &str) -> Fault {
         refused(&self.name, reason, &self.place)
     }
+
+    /// The fault of a component that the host could not run for want of something of its own, and tries again.
+    pub fn not_now(&self, reason: &str) -> Fault {
+        let message = format!("{} cannot be run yet: {reason}", self.name);
+        Fault::new(&self.place, Code::ComponentRefused, message, "wait: it is tried again every few seconds")
+    }
 }
 
 /// Finds the component `name` among what was read with the manifest. `wanted` is the digest that the manifest insists

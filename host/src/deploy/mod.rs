@@ -99,6 +99,13 @@ pub struct Handler {
     pub routes: Vec<HandlerRoute>,
 }
 
+impl Handler {
+    /// All its components, outermost first.
+    pub fn components(&self) -> impl Iterator<Item = &ComponentFile> {
+        self.middleware.iter().chain([&self.component])
+    }
+}
+
 /// What the files of a snapshot mean under these settings. Nothing is read from the disk.
 pub fn read(operator: &Operator, snapshot: &Snapshot) -> Deployment {
     let mut handlers = Vec::new();

@@ -34,6 +34,8 @@ pub struct Invoker {
     settings: Settings,
     watch: Watch,
     waits: Arc<Waits>,
+    /// Calls have the thread for themselves.
+    has_thread: bool,
     /// How many of the slots are taken.
     taken: Cell<usize>,
     idle: Idle,
@@ -51,7 +53,17 @@ impl Invoker {
         let watch = watchdog.watch(p2.engine());
         let (settings, waits, taken, idle) =
             (settings.clone(), Arc::default(), Cell::new(0), Idle::new(settings.idle_memory));
-        Ok(Self { p2, p3: OnceCell::new(), settings, watch, waits, taken, idle })
+        Ok(Self { p2, p3: OnceCell::new(), settings, watch, waits, has_thread: false, taken, idle })
+    }
+
+    /// One call at a time, and the thread does nothing else: then whatever time it does not get, others on the machine have.
+    pub(super) fn on_its_own_thread(self) -> Self {
+        Self { has_thread: true, ..self }
+    }
+
+    fn meter(&self, limits: &CallLimits) -> Arc<Meter> {
+        let start = if self.has_thread { Meter::start_on_its_thread } else { Meter::start };
+        Arc::new(start(limits, self.waits.clone()))
     }
 
     /// Where to say how long a call has waited for its turn.
@@ -99,7 +111,7 @@ impl Invoker {
         for link in &callable.chain[1..] {
             self.sandbox(link.artifact.wasi())?.component(&link.artifact)?;
         }
-        let meter = Arc::new(Meter::start(limits, self.waits.clone()));
+        let meter = self.meter(limits);
         let chain = Chain::new(self, callable, limits, meter.clone(), attempts.choose(callable, instances));
         let call = pin!(chain.call(request));
         // Outside tokio's own idea of fairness: under it a channel with data may say that it has none, and a body would
@@ -180,7 +192,7 @@ impl Invoker {
     }
 
     /// Makes an instance of each component of a chain, all of them there at once, as in a call; and drops them. A fault is
-    /// that of the component at the position that comes with it. The thread must have nothing else to do.
+    /// that of the component at the position that comes with it.
     pub(super) async fn instantiate(
         &self,
         callable: &Arc<Callable>,
@@ -188,7 +200,7 @@ impl Invoker {
     ) -> Result<(), (usize, TrialError)> {
         let _slots = self.take_slots(callable.chain.len()).map_err(|error| (0, TrialError::not_now(&error)))?;
         let _ongoing = self.watch.begin_call();
-        let meter = Arc::new(Meter::start_on_its_thread(limits, self.waits.clone()));
+        let meter = self.meter(limits);
         let budget = Arc::new(Budget::new(limits.max_memory));
         let mut stores = Vec::new();
         for position in 0..callable.chain.len() {

@@ -46,7 +46,16 @@ pub(super) struct Meter {
     long: AtomicBool,
     used: AtomicU64,
     resumed: AtomicU64,
-    has_thread: bool,
+    own_thread: Option<OwnThread>,
+}
+
+/// What a call that has its thread for itself is not given of it by the machine: the time that passes while it computes, and
+/// between giving way and going on, without what the thread's clock says. Nanoseconds, of the call's time.
+#[derive(Default)]
+struct OwnThread {
+    lost: AtomicU64,
+    went_on: AtomicU64,
+    gave_way: AtomicU64,
 }
 
 impl Meter {
@@ -64,14 +73,46 @@ impl Meter {
             long: AtomicBool::new(false),
             used: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
-            has_thread: false,
+            own_thread: None,
         }
     }
 
     /// The same for a call that has its thread for itself: while it computes, whatever time the thread does not get it waits for
     /// others on the machine.
     pub(super) fn start_on_its_thread(limits: &CallLimits, waits: Arc<Waits>) -> Self {
-        Self { has_thread: true, ..Self::start(limits, waits) }
+        let meter = Self { own_thread: Some(OwnThread::default()), ..Self::start(limits, waits) };
+        meter.long.store(true, Relaxed);
+        meter.resumed.store(thread_cpu_time(), Relaxed);
+        meter
+    }
+
+    fn passed(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// It gives way, having computed for so many nanoseconds.
+    fn gives_way(&self, computed: u64) {
+        let Some(thread) = &self.own_thread else { return };
+        let now = self.passed();
+        self.lose(thread, (now - thread.went_on.load(Relaxed)).saturating_sub(computed));
+        thread.gave_way.store(now, Relaxed);
+    }
+
+    /// It goes on: after it gave way, that was for others to allow; after it waited, for itself.
+    fn goes_on(&self) {
+        let Some(thread) = &self.own_thread else { return };
+        let now = self.passed();
+        match thread.gave_way.swap(0, Relaxed) {
+            0 => {}
+            gave_way => self.lose(thread, now - gave_way),
+        }
+        thread.went_on.store(now, Relaxed);
+    }
+
+    fn lose(&self, thread: &OwnThread, nanoseconds: u64) {
+        let lost = thread.lost.load(Relaxed) + nanoseconds;
+        thread.lost.store(lost, Relaxed);
+        self.waits.set(self.waited_before + Duration::from_nanos(lost));
     }
 
     /// How long others have kept it waiting.
@@ -105,10 +146,9 @@ impl Meter {
             self.long.store(true, Relaxed);
             self.resumed.store(now, Relaxed);
         }
-        let used = Duration::from_nanos(self.used.load(Relaxed) + now - self.resumed.load(Relaxed));
-        if self.has_thread {
-            self.waits.set(self.waited_before + self.began.elapsed().saturating_sub(used));
-        }
+        let slice = now - self.resumed.load(Relaxed);
+        let used = Duration::from_nanos(self.used.load(Relaxed) + slice);
+        self.gives_way(slice);
         if Instant::now() >= self.end() {
             return Err(self.overrun());
         }
@@ -120,6 +160,7 @@ impl Meter {
 
     /// The call goes on. Says whether the watchdog has rung too early.
     fn resume(&self) -> Result<bool, Overrun> {
+        self.goes_on();
         let expired = self.expired.load(Relaxed);
         if expired {
             if Instant::now() >= self.end() {
@@ -201,9 +242,11 @@ mod tests {
     #[test]
     fn one_that_the_machine_lets_compute_too_little_has_waited() {
         let meter = started(HOUR);
-        meter.tick().expect("it has time");
         thread::sleep(2 * DEADLINE);
         meter.tick().expect("it has computed nothing yet");
+        meter.suspend(Waker::noop());
+        thread::sleep(2 * DEADLINE);
+        meter.resume().expect("it was not let go on");
         let impatient = started(Duration::ZERO);
         thread::sleep(2 * DEADLINE);
         assert!(matches!(impatient.tick(), Err(Overrun::Waited(_))));
@@ -212,17 +255,17 @@ mod tests {
     #[test]
     fn one_that_waits_by_itself_has_not() {
         let meter = started(HOUR);
-        meter.tick().expect("it has time");
+        meter.resume().expect("it has time");
         meter.suspend(Waker::noop());
         thread::sleep(2 * DEADLINE);
         meter.expire();
         assert_eq!(meter.resume(), Err(Overrun::Deadline));
+        assert!(matches!(meter.tick(), Err(Overrun::Deadline)), "not even if it computes now and then");
     }
 
     #[test]
     fn one_that_computes_has_not() {
         let meter = started(HOUR);
-        meter.tick().expect("it has time");
         let began = thread_cpu_time();
         while Duration::from_nanos(thread_cpu_time() - began) < DEADLINE {}
         assert!(matches!(meter.tick(), Err(Overrun::Deadline)));

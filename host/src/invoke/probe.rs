@@ -9,7 +9,7 @@ use callgate_core::limits::CallLimits;
 use callgate_core::route::Instances;
 use http::Request;
 
-use super::trial::{Trial, TrialError};
+use super::trial::{PATIENCE, Trial, TrialError};
 use super::{Attempts, CallError, Callable, LogBudget, Outbound, Reuse};
 
 /// Calls in one instance.
@@ -41,7 +41,7 @@ impl Trial {
         request: impl Fn() -> Request<Bytes>,
     ) -> Result<Probe, TrialError> {
         let callable = Arc::new(callable.apart());
-        let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), ..*limits };
+        let limits = CallLimits { deadline: limits.deadline.min(DEADLINE), patience: PATIENCE, ..*limits };
         let probed = self.runtime.block_on(self.probe(&callable, &limits, request));
         self.invoker.evict_idle();
         probed

@@ -19,7 +19,7 @@ use super::{CallError, Callable, HostError, Invoker, Settings, Watchdog, imports
 /// What starts takes milliseconds. Other versions wait for this one, and so does a host that stops.
 const DEADLINE: Duration = Duration::from_secs(3);
 /// And where the machine is so busy that it hardly gets to compute, so long on top.
-const PATIENCE: Duration = Duration::from_secs(27);
+pub(super) const PATIENCE: Duration = Duration::from_secs(9);
 
 /// What versions are tried in: an invoker and a runtime for a thread that is no worker.
 pub struct Trial {
@@ -46,7 +46,7 @@ impl Trial {
     /// Where the machine refuses the address space, or a runtime.
     pub fn new(settings: &Settings, watchdog: &Watchdog) -> Result<Self, HostError> {
         let runtime = runtime().map_err(|error| HostError::new("a runtime cannot be set up for trials", error))?;
-        Ok(Self { invoker: Invoker::new(settings, watchdog)?, runtime })
+        Ok(Self { invoker: Invoker::new(settings, watchdog)?.on_its_own_thread(), runtime })
     }
 
     /// Makes an instance of each component of the version and drops them, within the limits of a call. Nothing is called.

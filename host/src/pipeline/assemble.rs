@@ -103,6 +103,13 @@ pub(super) struct NotLoaded {
     pub(super) again: bool,
 }
 
+impl NotLoaded {
+    fn of(component: &ComponentFile, reason: &str, again: bool) -> Self {
+        let fault = if again { component.not_now(reason) } else { component.refused(reason) };
+        Self { fault, again }
+    }
+}
+
 /// Makes handlers of those that were found; each tenant is made once.
 pub(super) struct Assembler {
     operator: Arc<Operator>,
@@ -134,7 +141,7 @@ impl Assembler {
         probation: Option<Probation>,
         wanted: &dyn Fn() -> bool,
     ) -> Result<Arc<Handler>, NotLoaded> {
-        let files: Vec<_> = found.middleware.iter().chain([&found.component]).collect();
+        let files: Vec<_> = found.components().collect();
         let chain = files.iter().map(|file| self.link(file, wanted)).collect::<Result<Vec<_>, _>>()?;
         let OfTenant { tenant, log, outbound } = self.tenant(&found.tenant);
         let callable = Arc::new(Callable {
@@ -147,9 +154,8 @@ impl Assembler {
             outbound,
             reuse: Reuse::default(),
         });
-        trial.instantiate(&callable, &tenant.call).map_err(|(position, error)| NotLoaded {
-            fault: files[position].refused(&error.to_string()),
-            again: !error.is_fault_of_component(),
+        trial.instantiate(&callable, &tenant.call).map_err(|(position, error)| {
+            NotLoaded::of(files[position], &error.to_string(), !error.is_fault_of_component())
         })?;
         for route in &found.routes {
             probe(trial, &callable, &tenant, route).map_err(|(fault, again)| NotLoaded { fault, again })?;
@@ -168,11 +174,11 @@ impl Assembler {
 
     /// One component of the handler, compiled.
     fn link(&self, component: &ComponentFile, wanted: &dyn Fn() -> bool) -> Result<Link, NotLoaded> {
-        let refused = |reason: String, again| NotLoaded { fault: component.refused(&reason), again };
         // Whatever lies there now is found by the watch.
-        let bytes = component.read().map_err(|error| refused(error.to_string(), true))?;
+        let bytes = component.read().map_err(|error| NotLoaded::of(component, &error.to_string(), true))?;
         let loaded = self.compiler.load_while(&bytes, wanted);
-        let artifact = loaded.map_err(|error| refused(error.to_string(), !error.is_fault_of_component()))?;
+        let artifact =
+            loaded.map_err(|error| NotLoaded::of(component, &error.to_string(), !error.is_fault_of_component()))?;
         Ok(Link { name: component.name().clone(), artifact: Arc::new(artifact) })
     }
 

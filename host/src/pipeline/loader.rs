@@ -62,6 +62,9 @@ impl Loader {
                 // What has come meanwhile gets in line.
                 loads.try_iter().for_each(|load| queue.push(load.name.clone(), load));
                 let Some(load) = queue.pop() else { break };
+                if load.wanted.strong_count() == 0 {
+                    continue;
+                }
                 let outcome = match &trial {
                     Ok(trial) => load_one(&load, trial, events),
                     Err(error) => Loaded::NotNow(Refused { code: "run.no-room", sentence: error.to_string() }),

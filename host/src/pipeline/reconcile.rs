@@ -122,8 +122,9 @@ struct Known {
     refused: Option<Refused>,
     // The host could not load it; it is tried again.
     again: bool,
-    // Goes with this: what is still being loaded for it then is given up.
-    _wanted: Arc<()>,
+    // The components of that version, and what goes with them: what is still being compiled of others then is given up.
+    components: Vec<Arc<str>>,
+    wanted: Arc<()>,
 }
 
 struct State {
@@ -163,9 +164,9 @@ impl State {
             self.host.go_on();
             self.overview.set_groups(self.host.groups());
         }
-        let Self { host, loads, .. } = self;
-        // Ends the loader once it has done with what it is at.
-        drop(loads);
+        let Self { host, loads, known, .. } = self;
+        // Ends the loader once it has done with what it is at: nothing else is wanted any more.
+        drop((loads, known));
         host.drain();
         if loader.join().is_err() {
             tracing::error!(target: "callgate::deploy", code = "run.host-failed", "the loader's thread panicked");
@@ -235,8 +236,10 @@ impl State {
         if known.version == version {
             return;
         }
-        let wanted = Arc::new(());
-        let before = std::mem::replace(known, Known { version, _wanted: wanted.clone(), ..Known::default() });
+        let components: Vec<_> = handler.components().map(|component| component.digest.clone()).collect();
+        let wanted = if components == known.components { known.wanted.clone() } else { Arc::default() };
+        let now = Known { version, components, wanted: wanted.clone(), ..Known::default() };
+        let before = std::mem::replace(known, now);
         self.tell_skipped(name, &before, Some(&handler.version));
         let load = Load {
             name: name.clone(),

@@ -4,7 +4,7 @@ use callgate_core::record::OutgoingRecord;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{End, Unit};
-use crate::broker::{DeliveryError, Shipment};
+use crate::broker::{DeliveryError, Haste, Shipment};
 use crate::planted;
 
 /// A reply that was not delivered, for the mender.
@@ -31,10 +31,19 @@ impl<U: Unit> Shipment for Delivery<U> {
         &self.record
     }
 
-    fn is_urgent(&self) -> bool {
+    fn haste(&self) -> Haste {
         match &self.meaning {
-            Meaning::Reply { unit, .. } => !unit.is_behind(),
-            Meaning::Awaited(_) => true,
+            Meaning::Reply { unit, .. } if unit.is_behind() => Haste::Later,
+            Meaning::Reply { .. } => Haste::Soon,
+            // Whoever waits for it has waited for all that must be before it; and what is sent once more is to be alone.
+            Meaning::Awaited(_) => Haste::Now,
+        }
+    }
+
+    fn is_obsolete(&self) -> bool {
+        match &self.meaning {
+            Meaning::Reply { unit, .. } => unit.is_fenced(),
+            Meaning::Awaited(waiting) => waiting.is_closed(),
         }
     }
 

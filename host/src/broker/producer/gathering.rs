@@ -11,11 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::Haste;
+
 /// With so many on their way, a batch is worth waiting for.
 const MANY: usize = 32;
 /// From the first that waits to their departure.
 const LINGER: Duration = Duration::from_millis(5);
-/// How much longer they wait as long as none of them is urgent.
+/// How much longer they wait as long as all of them may.
 const PATIENCE: Duration = Duration::from_millis(10);
 /// So many are a batch that is large enough.
 const ENOUGH: usize = 1000;
@@ -56,8 +58,8 @@ struct State<T> {
     waiting: VecDeque<T>,
     /// Some that have waited are being handed over: whatever comes now is behind them.
     departing: usize,
-    /// One of those that wait is.
-    is_urgent: bool,
+    /// Of those that wait, the most.
+    haste: Haste,
     has_thread: bool,
     is_over: bool,
 }
@@ -66,7 +68,7 @@ struct State<T> {
 pub(super) enum Departure<T> {
     /// It waits.
     Later,
-    /// The caller sends it: nothing waits that it would overtake.
+    /// The caller sends it: nothing waits that it must not overtake.
     Now(T),
     /// There is no room; wait and try again.
     Full(T),
@@ -75,41 +77,37 @@ pub(super) enum Departure<T> {
 impl<T: Send + 'static> Gathering<T> {
     pub(super) fn new() -> Self {
         let state =
-            State { waiting: VecDeque::new(), departing: 0, is_urgent: false, has_thread: false, is_over: false };
+            State { waiting: VecDeque::new(), departing: 0, haste: Haste::Later, has_thread: false, is_over: false };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
     /// Takes it in where it is worth waiting. `send` is what the thread sends with; it gives back what does not
     /// fit into the client's queue.
-    pub(super) fn join<F>(
-        &self,
-        item: T,
-        is_urgent: bool,
-        on_their_way: usize,
-        send: impl FnOnce() -> F,
-    ) -> Departure<T>
+    pub(super) fn join<F>(&self, item: T, haste: Haste, on_their_way: usize, send: impl FnOnce() -> F) -> Departure<T>
     where
         F: Fn(T) -> Result<(), T> + Send + 'static,
     {
         let mut state = self.shared.state();
-        if on_their_way < MANY && state.is_empty() {
+        if haste == Haste::Now || on_their_way < MANY && state.is_empty() {
             return Departure::Now(item);
         }
         if state.waiting.len() >= ROOM {
             return Departure::Full(item);
         }
-        state.waiting.push_back(item);
-        let is_awaited = state.waiting.len() == 1 || state.waiting.len() == ENOUGH || is_urgent && !state.is_urgent;
-        state.is_urgent |= is_urgent;
-        if !std::mem::replace(&mut state.has_thread, true) {
+        if !state.has_thread {
             let (shared, send) = (self.shared.clone(), send());
-            thread::Builder::new()
-                .name("gathering".into())
-                .spawn(move || shared.run(send))
-                .expect("the system has a thread left");
-        } else if is_awaited {
+            if thread::Builder::new().name("gathering".into()).spawn(move || shared.run(send)).is_err() {
+                // The system has none left now; the next one may find one.
+                return Departure::Now(item);
+            }
+            state.has_thread = true;
+        }
+        state.waiting.push_back(item);
+        let count = state.waiting.len();
+        if count == 1 || count == ENOUGH || haste > state.haste {
             self.shared.changed.notify_one();
         }
+        state.haste = state.haste.max(haste);
         Departure::Later
     }
 
@@ -151,11 +149,13 @@ impl<T> Shared<T> {
             drop(state);
             thread::sleep(LINGER);
             {
-                let waits = |state: &mut State<T>| !state.is_urgent && !state.is_over && state.waiting.len() < ENOUGH;
+                let waits = |state: &mut State<T>| {
+                    state.haste == Haste::Later && !state.is_over && state.waiting.len() < ENOUGH
+                };
                 let state = self.changed.wait_timeout_while(self.state(), PATIENCE, waits);
                 let mut state = state.unwrap_or_else(PoisonError::into_inner).0;
                 std::mem::swap(&mut state.waiting, &mut departing);
-                (state.departing, state.is_urgent) = (departing.len(), false);
+                (state.departing, state.haste) = (departing.len(), Haste::Later);
             }
             for mut item in departing.drain(..) {
                 while let Err(back) = send(item) {

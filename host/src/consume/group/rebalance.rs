@@ -228,6 +228,8 @@ impl Group {
         for at in &partitions {
             if let Some(active) = self.active.get_mut(at) {
                 active.leaving = false;
+                // Fenced it is of no use any more; where its topic is wanted again by now, it is taken up anew.
+                active.partition.abandon();
             }
         }
         self.subscribe();

@@ -18,8 +18,8 @@ impl Desk {
 
     /// As the producer does it.
     fn send(&self, number: u32, on_their_way: usize) {
-        // Every other hundred is urgent.
-        let departure = self.gathering.join(number, number / 100 % 2 == 1, on_their_way, || {
+        let haste = if number / 100 % 2 == 1 { Haste::Soon } else { Haste::Later };
+        let departure = self.gathering.join(number, haste, on_their_way, || {
             let (sender, refused) = (self.sender.clone(), self.refused.clone());
             move |number| {
                 if refused.lock().expect("nobody panics").take_if(|refused| *refused == number).is_some() {
@@ -66,12 +66,21 @@ fn many_go_together_and_in_order() {
 }
 
 #[test]
+fn who_has_no_time_overtakes() {
+    let desk = Desk::new(None);
+    (0..3).for_each(|number| desk.send(number, MANY));
+    let departure = desk.gathering.join(3, Haste::Now, MANY, || Err);
+    assert!(matches!(departure, Departure::Now(3)));
+    assert_eq!(desk.sent(3), [0, 1, 2]);
+}
+
+#[test]
 fn what_waits_is_bounded() {
     let gathering = Gathering::new();
     let mut refused = None;
     // Of a client whose queue stays full, one at a time may be on its way out.
     for number in 0..3 * ROOM {
-        if let Departure::Full(number) = gathering.join(number, true, MANY, || Err) {
+        if let Departure::Full(number) = gathering.join(number, Haste::Soon, MANY, || Err) {
             refused = Some(number);
             break;
         }
