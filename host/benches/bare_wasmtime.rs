@@ -137,11 +137,13 @@ type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error
 impl WasiHttpHooks for AnswerAtOnce {
     fn send_request(
         &mut self,
-        _request: Request<WasiBody>,
+        request: Request<WasiBody>,
         _options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        Box::new(async {
+        Box::new(async move {
+            // The guest writes it until somebody has read it. What is wrong with it, the guest will say.
+            let _ = request.into_body().collect().await;
             let body = Full::new(Bytes::from_static(COFFEE.as_bytes())).map_err(|never| match never {}).boxed_unsync();
             let response = Response::builder().status(201).body(body).expect("a response");
             let nothing_left: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });

@@ -28,6 +28,9 @@ from kafka import wire
 PATIENCE = 240
 """Seconds after which a test gives up. It says nothing about how long something should take."""
 
+NEW = 10
+"""Seconds in which a broker may not know yet that it leads a new partition."""
+
 AWAY = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._UNKNOWN_PARTITION,
         KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.LEADER_NOT_AVAILABLE)
@@ -182,8 +185,15 @@ class Client:
     def ends(self, topic, level=IsolationLevel.READ_UNCOMMITTED):
         """Where each partition of a topic ends."""
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
-        answer = self.admin.list_offsets(asked, isolation_level=level)
-        return {at.partition: future.result(PATIENCE).offset for at, future in answer.items()}
+        give_up = time.monotonic() + NEW
+        while True:
+            answer = self.admin.list_offsets(asked, isolation_level=level)
+            try:
+                return {at.partition: future.result(PATIENCE).offset for at, future in answer.items()}
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.1)
 
     def committed(self, group, topic):
         """The offset of each partition from which a group would go on; 0 where it has committed none."""

@@ -172,6 +172,28 @@ def test_a_topic_that_is_left_under_load_repeats_nothing(new_host, delivery, how
     assert host.stop() == 0
 
 
+def test_a_topic_that_goes_and_comes_back_while_its_partition_is_taken_up_anew_goes_on(new_host):
+    """Its order has changed, and a call holds it; then it is not wanted; then it is again."""
+    host = new_host()
+    host.home = host.folder / "handlers" / host.tenant
+    topic = host.handler("work", **ROUTE, deadline="30s")
+    host.handler("other", "GET /env")
+    manifest = (host.home / "work.toml").read_text()
+    host.start()
+    host.send("work", headers=[("call", b"sleep"), ("ms", b"4000")])
+    host.until(lambda: metric(host, r'callgate_calls_in_flight\{.*handler="work"\} 1\n'), "does not call")
+    in_another_order = manifest.replace("{ operation", '{ ordering = "key", operation', 1)
+    assert in_another_order != manifest
+    write(host, "work", in_another_order)
+    host.until(lambda: "partitions are taken up anew" in host.log(), "does not change the order")
+    write(host, "work", in_another_order.replace(topic, host.topic("missing")))
+    host.until(lambda: host.log().count("a version is loaded") == 4, "does not take the topic away")
+    write(host, "work", in_another_order)
+    host.until(lambda: host.log().count("a version is loaded") == 5, "does not take the topic back")
+    assert host.ask("work", headers=[("call", b"fail-until")]).text("status-code") == "200"
+    assert host.stop() == 0
+
+
 def test_the_last_handler_of_a_group_leaves_it_and_comes_back(host):
     host.handler("env", "GET /env", env={"VERSION": "1"})
     host.start()

@@ -325,6 +325,18 @@ def test_a_reply_that_is_too_large_is_answered_by_a_small_one(host):
     assert json.loads(reply.value)["status"] == 500
 
 
+def test_a_topic_that_takes_small_batches_only_gets_all_its_replies(host):
+    """Each fits, and many together do not."""
+    topic, count = host.topic("small-batches"), 1000
+    host.kafka.create(topic, max_message_bytes=5_000)
+    host.kafka.send_all(host.topic("large"), [
+        {"headers": [("reply-to", topic.encode()), ("correlation-id", b"%d" % number), ("bytes", b"1000")]}
+        for number in range(count)])
+    statuses = {int(reply.text("correlation-id")): reply.text("status-code")
+                for reply in host.kafka.log(topic).at_least(count)}
+    assert statuses == dict.fromkeys(range(count), "200")
+
+
 def test_neighbours_of_a_reply_that_is_too_large_do_not_suffer(host):
     small = host.topic("small")
     correlations = [f"{host.tenant}-{n}".encode() for n in range(60)]

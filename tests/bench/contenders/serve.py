@@ -46,7 +46,7 @@ def served(bench, server, rate=None):
         server.load(address, seconds / 4, rate)
         before = cpu_seconds(process.pid)
         told = server.load(address, seconds, rate)
-        cpu = (cpu_seconds(process.pid) - before) / told["requests"] * 1e6
+        cpu = (cpu_seconds(process.pid) - before) / told.pop("requests") * 1e6
         return {**told, "cpu_microseconds": cpu, "peak_mebibytes": peak_mebibytes(process.pid)}
 
 
