@@ -114,7 +114,8 @@ def main():
             figures.append(bench.beside_a_process("outside"))
         if "deploying" in wanted:
             figures += [bench.beside_deployments("slow compile"), bench.beside_deployments("huge component")]
-        report(figures)
+        if figures:
+            report(figures)
         if "shares" in wanted:
             bench.shares()
         if "deaths" in wanted:
