@@ -56,6 +56,8 @@ DEPLOYED_EVERY = 3
 HUGE = 200 << 20
 FAILING = {"trap": 60_000, "recurse": 20_000, "allocate": 10_000, "endless-body": 8_000, "huge-headers": 2_000}
 
+FAILS = {"retry": {"attempts": 1}, "circuit_breaker": False, "deadline": "2s"}
+"""The route of calls that fail on purpose: each counts, and no breaker spares the host the next one."""
 A_LIMITS = {"max_memory": "16MiB", "max_cpu": "1s", "max_log": "64KiB"}
 
 MISBEHAVIOURS = {
@@ -237,8 +239,7 @@ class Bench:
         if name:
             neighbour = host.neighbour("a")
             home = host.folder / "handlers" / neighbour.tenant
-            topic = neighbour.handler("mischief", operation, partitions=count, retry={"attempts": 1}, deadline="2s",
-                                      max_in_flight=64)
+            topic = neighbour.handler("mischief", operation, partitions=count, max_in_flight=64, **FAILS)
             headers = [(f"x-{number}", b"1") for number in range(10_000)] if "headers" in name else []
             self.fill(topic, count, min(records * count, FLOOD) if not headers else records, b"", None, headers)
             self.configure(host, **{neighbour.tenant: A_LIMITS})
@@ -289,8 +290,8 @@ class Bench:
         """From one dead letter of a lane to the next: the deadline, and by how much the guest outlives it at most."""
         for spinners in (workers(), 64):
             host = self.host(f"deaths-{spinners}")
-            topic = host.handler("spin", "POST /spin", "mischief", spinners, retry={"attempts": 1},
-                                 deadline=f"{DEADLINE:g}s", max_in_flight=64)
+            topic = host.handler("spin", "POST /spin", "mischief", spinners, max_in_flight=64,
+                                 **{**FAILS, "deadline": f"{DEADLINE:g}s"})
             self.fill(topic, spinners, spinners * DEATHS, b"")
             host.configure(limits={"workers": workers()}, tenants={host.tenant: {**A_LIMITS, "max_cpu": "10s"}})
             host.start()
@@ -312,8 +313,7 @@ class Bench:
         """What the host holds while calls fail in all ways, each time a tenth of them has."""
         host = self.host("memory")
         for name, count in FAILING.items():
-            topic = host.handler(name, f"POST /{name}", "mischief", PARTITIONS, retry={"attempts": 1}, deadline="2s",
-                                 query={"count": "header:count"})
+            topic = host.handler(name, f"POST /{name}", "mischief", PARTITIONS, query={"count": "header:count"}, **FAILS)
             self.fill(topic, PARTITIONS, count, b"", headers=[("count", b"100000")])
         host.configure(tenants={host.tenant: A_LIMITS})
         host.start(ready=False)
