@@ -35,6 +35,17 @@ def compilers(host):
     return [child for children in listed for child in children.read_text().split()]
 
 
+def hanging(host):
+    """The host runs the handler `env`, and a compiler that hangs has `slow`."""
+    cached_in(host, host.folder / "code")
+    host.handler("env", "GET /env", env={"VERSION": "1"})
+    host.start()
+    host.handler("slow", "POST /", component="coffee-js")
+    host.until(lambda: compilers(host), "compiles nothing")
+    os.kill(int(compilers(host)[0]), signal.SIGSTOP)
+    return host
+
+
 def test_a_host_with_a_filled_cache_compiles_nothing(new_host):
     host = new_host()
     host.handler("coffee", "POST /", component="coffee-rust")
@@ -69,25 +80,13 @@ def test_a_host_that_compiles_stops_at_once(new_host):
 
 
 def test_a_compiler_that_hangs_holds_nothing_up_but_other_versions(new_host):
-    host = new_host()
-    cached_in(host, host.folder / "code")
-    host.handler("env", "GET /env", env={"VERSION": "1"})
-    host.start()
-    host.handler("slow", "POST /", component="coffee-js")
-    host.until(lambda: compilers(host), "compiles nothing")
-    os.kill(int(compilers(host)[0]), signal.SIGSTOP)
+    host = hanging(new_host())
     assert host.ask("env").text("status-code") == "200"
     assert host.stop() == 0
 
 
 def test_what_is_deleted_while_it_is_compiled_holds_up_no_other_version(new_host):
-    host = new_host()
-    cached_in(host, host.folder / "code")
-    host.handler("env", "GET /env", env={"VERSION": "1"})
-    host.start()
-    host.handler("slow", "POST /", component="coffee-js")
-    host.until(lambda: compilers(host), "compiles nothing")
-    os.kill(int(compilers(host)[0]), signal.SIGSTOP)
+    host = hanging(new_host())
     home = host.folder / "handlers" / host.tenant
     (home / "slow.toml").unlink()
     (home / "coffee-js.wasm").unlink()

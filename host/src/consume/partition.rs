@@ -6,6 +6,7 @@
 
 mod letters;
 mod place;
+mod stops;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +15,11 @@ use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
 use callgate_core::offsets::{Commit, Offsets, Ticket};
 use callgate_core::order::{LaneId, Lanes, Ordering};
 use callgate_core::record::Record;
-use callgate_core::stop::Stop;
 use tokio::sync::Notify;
 
 use self::letters::Letters;
 pub use self::place::{Held, Hold, Place};
+use self::stops::Stops;
 use crate::broker::{TopicPartition, Wake};
 use crate::planted;
 
@@ -63,13 +64,6 @@ impl State {
     }
 }
 
-/// Why nothing is taken in.
-#[derive(Debug, Default)]
-struct Stops {
-    for_now: Option<Stop>,
-    for_good: Option<Stop>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Partition {
@@ -87,7 +81,7 @@ pub struct Partition {
     behind: AtomicBool,
     fence: Notify,
     ends: Notify,
-    stops: Mutex<Stops>,
+    stops: Stops,
     wake: Arc<Wake>,
 }
 
@@ -141,7 +135,7 @@ impl Partition {
             behind: AtomicBool::new(false),
             fence: Notify::new(),
             ends: Notify::new(),
-            stops: Mutex::default(),
+            stops: Stops::default(),
             wake,
         }
     }
@@ -370,38 +364,6 @@ impl Partition {
         if !self.is_fenced() {
             notified.await;
         }
-    }
-
-    /// Takes in nothing more until [`go_on`](Self::go_on): why is for the operator.
-    pub fn stop(&self, stop: Stop) {
-        self.stops().for_now = Some(stop);
-    }
-
-    /// Ends a stop that is not for good.
-    pub fn go_on(&self) {
-        if self.stops().for_now.take().is_some() {
-            self.wake.wake();
-        }
-    }
-
-    /// Takes in nothing more as long as this assignment lasts: only the operator can say how to go on.
-    pub fn stop_for_good(&self, stop: Stop) {
-        self.stops().for_good = Some(stop);
-    }
-
-    /// Whether only the operator can say how to go on.
-    pub fn is_stopped_for_good(&self) -> bool {
-        self.stops().for_good.is_some()
-    }
-
-    fn stops(&self) -> MutexGuard<'_, Stops> {
-        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why nothing is taken in, if so.
-    pub fn stopped(&self) -> Option<Stop> {
-        let stops = self.stops();
-        stops.for_good.as_ref().or(stops.for_now.as_ref()).cloned()
     }
 }
 
