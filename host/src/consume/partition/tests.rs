@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use callgate_core::record::Coordinate;
-use callgate_core::stop::StopCause;
+use callgate_core::stop::{Stop, StopCause};
 
 use super::*;
 
