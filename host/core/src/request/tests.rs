@@ -323,15 +323,16 @@ fn decoded_by_the_handler(request: &Request<Bytes>) -> Vec<(Vec<u8>, Vec<Option<
     let names = request.headers().keys().filter(|name| !field::is_metadata(name) && **name != CONTENT_LENGTH);
     names
         .map(|name| {
-            let event = name.as_str().starts_with("ce-");
-            let value = |value: &HeaderValue| match event {
-                true => Bytes::from(percent::decode(value.as_bytes()).into_owned()),
-                false => Bytes::copy_from_slice(value.as_bytes()),
+            let attribute = name.as_str().strip_prefix("ce-");
+            let value = |value: &HeaderValue| match attribute {
+                Some(_) => Bytes::from(percent::decode(value.as_bytes()).into_owned()),
+                None => Bytes::copy_from_slice(value.as_bytes()),
             };
+            let recorded = attribute.map_or(name.to_string(), |attribute| format!("ce_{attribute}"));
             let values = listed.get(name).cloned();
             let values =
                 values.unwrap_or_else(|| request.headers().get_all(name).iter().map(|v| Some(value(v))).collect());
-            (percent::decode(name.as_str().replace("ce-", "ce_").as_bytes()).into_owned(), values)
+            (percent::decode(recorded.as_bytes()).into_owned(), values)
         })
         .collect()
 }
@@ -345,7 +346,7 @@ proptest! {
         let mut expected: Vec<(Vec<u8>, Vec<Option<Bytes>>)> = Vec::new();
         for header in &headers {
             let name = header.name.to_ascii_lowercase();
-            prop_assume!(!name.windows(3).any(|part| part == b"ce-") && name != b"te");
+            prop_assume!(!name.starts_with(b"ce-") && name != b"te");
             match expected.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, values)) => values.push(header.value.clone()),
                 None => expected.push((name, vec![header.value.clone()])),
