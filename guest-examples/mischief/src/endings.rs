@@ -1,5 +1,7 @@
 //! It ends as one should not.
 
+use std::hint::black_box;
+
 use plain_http::Response;
 use wasip2::http::types::{ErrorCode, ResponseOutparam};
 
@@ -11,6 +13,14 @@ pub(crate) fn trap() -> ! {
 
 pub(crate) fn panic() -> ! {
     panic!("mischief was asked to panic")
+}
+
+/// Reads where no guest has memory: at the end of all that could be addressed.
+pub(crate) fn out_of_bounds() -> Response {
+    let nowhere = std::ptr::without_provenance::<u8>(black_box(usize::MAX - 64));
+    // SAFETY: there is none to be had. What becomes of it is the sandbox's matter, which is what this is for.
+    let byte = unsafe { nowhere.read_volatile() };
+    Response::new(200).body(byte.to_string())
 }
 
 pub(crate) fn exit(status: i32) -> ! {

@@ -82,6 +82,7 @@ impl Guest for Mischief {
 
             "/trap" => endings::trap(),
             "/panic" => endings::panic(),
+            "/out-of-bounds" => endings::out_of_bounds(),
             "/exit-0" => endings::exit(0),
             "/exit-1" => endings::exit(1),
             "/no-response" => return,

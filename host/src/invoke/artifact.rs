@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cache::Code;
 use super::exports::{Interface, NotAHandler, Wasi};
+use super::profile::Profile;
 
 /// A compiled component. Workers map it from disk when they first call it, so that its pages are shared by all. It costs
 /// one file descriptor: what was verified stays there for as long as this lives, whoever unlinks it.
@@ -28,6 +29,11 @@ impl Artifact {
     /// Which WASI it is written for.
     pub fn wasi(&self) -> Wasi {
         self.interface.wasi
+    }
+
+    /// What it is compiled and run with.
+    pub(super) fn profile(&self) -> Profile {
+        Profile::of(self.interface)
     }
 
     /// Whether it can be the last of its chain.

@@ -13,8 +13,9 @@ use wasmtime::Engine;
 
 use super::artifact::Artifact;
 use super::cache::{Cache, CacheSettings, Code};
-use super::exports::{self, NotAHandler, Wasi};
+use super::exports::{self, NotAHandler};
 use super::outcome::sentence;
+use super::profile::Profile;
 use super::{HostError, engine};
 
 mod child;
@@ -38,9 +39,8 @@ pub enum CompileIn {
 /// milliseconds. The caller's thread waits for it, which should not be a worker's. One component is compiled at a time;
 /// other callers wait for their turn.
 pub struct Compiler {
-    /// For each [`Wasi`] an engine of its own: their code differs.
-    p2: Engine,
-    p3: Engine,
+    /// For each profile an engine of its own: their code differs.
+    engines: Vec<(Profile, Engine)>,
     cache: Cache,
     place: CompileIn,
     parallel: bool,
@@ -84,13 +84,13 @@ impl Compiler {
     ///
     /// Where the folder cannot be made, or is open to others than the host's own user.
     pub fn new(cache: &CacheSettings, place: CompileIn) -> Result<Self, HostError> {
-        let engine = |wasi| {
-            engine::compiling(wasi, true)
+        let engine = |profile| {
+            engine::compiling(profile, true)
+                .map(|engine| (profile, engine))
                 .map_err(|error| HostError::new("wasmtime cannot compile on this machine", error))
         };
         Ok(Self {
-            p2: engine(Wasi::P2)?,
-            p3: engine(Wasi::P3)?,
+            engines: Profile::ALL.into_iter().map(engine).collect::<Result<_, _>>()?,
             cache: Cache::open(cache)?,
             place,
             parallel: true,
@@ -122,12 +122,12 @@ impl Compiler {
     /// Those of [`Self::load`], and [`CompileError::Stopped`].
     pub fn load_while(&self, bytes: &[u8], wanted: &dyn Fn() -> bool) -> Result<Artifact, CompileError> {
         let interface = exports::check(bytes)?;
-        let engine = self.engine(interface.wasi);
+        let profile = Profile::of(interface);
         let digest = hex(&Sha256::digest(bytes));
-        let key = key(&digest, engine);
+        let key = key(&digest, self.engine(profile));
         let code = match self.find(&key) {
             Some(code) => code,
-            None => self.compile(bytes, &key, engine, wanted)?,
+            None => self.compile(bytes, &key, profile, wanted)?,
         };
         Ok(Artifact::new(format!("sha256:{digest}"), interface, code))
     }
@@ -135,14 +135,12 @@ impl Compiler {
     /// Whether [`Self::load`] finds it in the cache.
     pub fn has(&self, bytes: &[u8]) -> bool {
         let Ok(interface) = exports::check(bytes) else { return false };
-        self.find(&key(&hex(&Sha256::digest(bytes)), self.engine(interface.wasi))).is_some()
+        self.find(&key(&hex(&Sha256::digest(bytes)), self.engine(Profile::of(interface)))).is_some()
     }
 
-    fn engine(&self, wasi: Wasi) -> &Engine {
-        match wasi {
-            Wasi::P2 => &self.p2,
-            Wasi::P3 => &self.p3,
-        }
+    fn engine(&self, profile: Profile) -> &Engine {
+        let (_, engine) = self.engines.iter().find(|(its, _)| *its == profile).expect("one for each profile");
+        engine
     }
 
     /// Ends what is being compiled, and compiles nothing more: [`Self::load`] then ends with [`CompileError::Stopped`]
@@ -175,7 +173,7 @@ impl Compiler {
         &self,
         bytes: &[u8],
         key: &str,
-        engine: &Engine,
+        profile: Profile,
         wanted: &dyn Fn() -> bool,
     ) -> Result<Arc<Code>, CompileError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,12 +181,17 @@ impl Compiler {
         if let Some(code) = self.find(key) {
             return Ok(code);
         }
-        tracing::info!("compiling a component of {} KiB: it is not in the cache yet", bytes.len() / 1024);
+        tracing::info!(
+            "compiling a component of {} KiB, for {profile}: it is not in the cache yet",
+            bytes.len() / 1024
+        );
         let draft = self.cache.draft()?;
         match &self.place {
             CompileIn::ThisProcess => {
-                let code =
-                    engine.precompile_component(bytes).map_err(|error| CompileError::Invalid(sentence(&error)))?;
+                let code = self
+                    .engine(profile)
+                    .precompile_component(bytes)
+                    .map_err(|error| CompileError::Invalid(sentence(&error)))?;
                 draft
                     .file()
                     .write_all(&code)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wasmparser::{Encoding, Parser, Payload, SectionLimited};
+use wasmparser::{Encoding, MemoryType, Parser, Payload, SectionLimited};
 
 use super::outcome::plain;
 
@@ -17,6 +17,9 @@ const NAMED: usize = 5;
 
 /// Imports and exports of one component.
 const MAX_NAMES: usize = 10_000;
+
+/// A page of memory, where a module says nothing else: 64 KiB.
+const PAGE_LOG2: u32 = 16;
 
 /// Which WASI a component is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Interface {
     pub wasi: Wasi,
     /// It also imports `wasi:http/handler@0.3.x`: the world `wasi:http/middleware`, of components that wrap another one.
     pub wraps: bool,
+    /// Bytes that its memories begin with, all together.
+    pub memory: u64,
 }
 
 /// Why something is no handler: what it is instead, and what to do.
@@ -61,7 +66,7 @@ impl std::error::Error for NotAHandler {}
 ///
 /// Where the bytes are no component that handles HTTP requests, in exactly one version of WASI.
 pub fn check(bytes: &[u8]) -> Result<Interface, NotAHandler> {
-    let Names { imports, mut exports } = names(bytes)?;
+    let Outline { imports, mut exports, memory } = outline(bytes)?;
     let of = |names: &[String], interface| names.iter().position(|name| is_stable(name, interface));
     let wasi = match (of(&exports, HANDLER_P2), of(&exports, HANDLER_P3)) {
         (Some(_), None) => Wasi::P2,
@@ -71,48 +76,60 @@ pub fn check(bytes: &[u8]) -> Result<Interface, NotAHandler> {
             return Err(NotAHandler::Both(std::mem::take(&mut exports[p2]), std::mem::take(&mut exports[p3])));
         }
     };
-    Ok(Interface { wasi, wraps: of(&imports, HANDLER_P3).is_some() })
+    Ok(Interface { wasi, wraps: of(&imports, HANDLER_P3).is_some(), memory })
 }
 
-/// The names that a component imports and exports; not those of the components in it.
+/// What is seen of a component at a glance: the names that it imports and exports, not those of the components in it; and
+/// the bytes that all memories in it begin with.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct Outline {
     pub(super) imports: Vec<String>,
     pub(super) exports: Vec<String>,
+    pub(super) memory: u64,
 }
 
-pub(super) fn names(bytes: &[u8]) -> Result<Names, NotAHandler> {
+pub(super) fn outline(bytes: &[u8]) -> Result<Outline, NotAHandler> {
     if !bytes.starts_with(b"\0asm") {
         return Err(NotAHandler::NotWasm);
     }
     let malformed = |error: wasmparser::BinaryReaderError| NotAHandler::Malformed(plain(&error.to_string()));
-    let mut names = Names::default();
+    let mut outline = Outline::default();
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(NotAHandler::CoreModule),
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    outline.memory = outline.memory.saturating_add(first_bytes(memory.map_err(malformed)?));
+                }
+            }
             Payload::ComponentImportSection(section) if depth == 1 => {
-                few(&section, &names)?;
+                few(&section, &outline)?;
                 for import in section {
-                    names.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                    outline.imports.push(import.map_err(malformed)?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 1 => {
-                few(&section, &names)?;
+                few(&section, &outline)?;
                 for export in section {
-                    names.exports.push(export.map_err(malformed)?.name.name.to_owned());
+                    outline.exports.push(export.map_err(malformed)?.name.name.to_owned());
                 }
             }
             _ => {}
         }
     }
-    Ok(names)
+    Ok(outline)
+}
+
+fn first_bytes(memory: MemoryType) -> u64 {
+    let page = memory.page_size_log2.unwrap_or(PAGE_LOG2);
+    memory.initial.saturating_mul(1_u64.checked_shl(page).unwrap_or(u64::MAX))
 }
 
 /// Refuses more names than any component has whose author means well: a copy of each is made.
-fn few<T>(section: &SectionLimited<'_, T>, before: &Names) -> Result<(), NotAHandler> {
+fn few<T>(section: &SectionLimited<'_, T>, before: &Outline) -> Result<(), NotAHandler> {
     let names = before.imports.len() + before.exports.len() + section.count() as usize;
     if names > MAX_NAMES {
         return Err(NotAHandler::Malformed(format!("it has more than {MAX_NAMES} imports and exports")));

@@ -80,7 +80,7 @@ const INTERFACES: [(&str, Provision); 35] = [
 /// Where the bytes are no component.
 pub fn imports(bytes: &[u8]) -> Result<Vec<Import>, NotAHandler> {
     let named = |name: String| Import { provision: provision(&name), name };
-    Ok(exports::names(bytes)?.imports.into_iter().map(named).collect())
+    Ok(exports::outline(bytes)?.imports.into_iter().map(named).collect())
 }
 
 /// Of a component that cannot be linked: what it imports and the host does not have, if that is why.

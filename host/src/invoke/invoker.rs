@@ -11,7 +11,6 @@ use http::{Request, Response};
 use wasmtime::Store;
 
 use super::chain::Chain;
-use super::exports::Wasi;
 use super::guest::{Guest, Part};
 use super::idle::{Idle, Used};
 use super::instance::Instance;
@@ -19,6 +18,7 @@ use super::memory::Budget;
 use super::meter::{Meter, Metered, Overrun};
 use super::next::Next;
 use super::outbound::Outgoing;
+use super::profile::Profile;
 use super::reuse::Attempts;
 use super::sandbox::Sandbox;
 use super::trial::TrialError;
@@ -26,11 +26,11 @@ use super::waits::Waits;
 use super::watchdog::{Watch, Watchdog};
 use super::{CallError, Callable, HostError, Settings, outcome};
 
-/// Calls components on one worker thread, each in the sandbox of its version of WASI.
+/// Calls components on one worker thread, each in the sandbox of its profile.
 pub struct Invoker {
     p2: Sandbox,
-    /// Made on first use: a host without components of WASI 0.3 pays nothing for it.
-    p3: OnceCell<Sandbox>,
+    /// Made on first use: a host without such components pays nothing for them.
+    others: [(Profile, OnceCell<Sandbox>); 3],
     settings: Settings,
     watch: Watch,
     waits: Arc<Waits>,
@@ -48,12 +48,19 @@ impl Invoker {
     ///
     /// Where the machine refuses the address space for `slots` calls at once.
     pub fn new(settings: &Settings, watchdog: &Watchdog) -> Result<Self, HostError> {
-        let p2 = Sandbox::new(Wasi::P2, settings)
+        let p2 = Sandbox::new(Profile::P2, settings)
             .map_err(|error| HostError::new("wasmtime cannot be set up for a worker", format!("{error:#}")))?;
         let watch = watchdog.watch(p2.engine());
-        let (settings, waits, taken, idle) =
-            (settings.clone(), Arc::default(), Cell::new(0), Idle::new(settings.idle_memory));
-        Ok(Self { p2, p3: OnceCell::new(), settings, watch, waits, has_thread: false, taken, idle })
+        Ok(Self {
+            p2,
+            others: [Profile::P2Large, Profile::P3, Profile::P3Large].map(|profile| (profile, OnceCell::new())),
+            settings: settings.clone(),
+            watch,
+            waits: Arc::default(),
+            has_thread: false,
+            taken: Cell::new(0),
+            idle: Idle::new(settings.idle_memory),
+        })
     }
 
     /// One call at a time, and the thread does nothing else: then whatever time it does not get, others on the machine have.
@@ -109,7 +116,7 @@ impl Invoker {
         let _ongoing = self.watch.begin_call();
         // What cannot be loaded is known before the outermost component has done anything.
         for link in &callable.chain[1..] {
-            self.sandbox(link.artifact.wasi())?.component(&link.artifact)?;
+            self.sandbox(link.artifact.profile())?.component(&link.artifact)?;
         }
         let meter = self.meter(limits);
         let chain = Chain::new(self, callable, limits, meter.clone(), attempts.choose(callable, instances));
@@ -143,7 +150,7 @@ impl Invoker {
         next: Option<Next>,
     ) -> Result<Response<Bytes>, CallError> {
         let artifact = &chain.callable.chain[position].artifact;
-        let sandbox = self.sandbox(artifact.wasi())?;
+        let sandbox = self.sandbox(artifact.profile())?;
         let component = sandbox.component(artifact)?;
         let part = Part {
             callable: chain.callable.clone(),
@@ -224,7 +231,7 @@ impl Invoker {
         part: Part,
     ) -> Result<Store<Guest>, TrialError> {
         let artifact = &part.callable.chain[position].artifact;
-        let sandbox = self.sandbox(artifact.wasi()).map_err(|error| TrialError::not_now(&error))?;
+        let sandbox = self.sandbox(artifact.profile()).map_err(|error| TrialError::not_now(&error))?;
         let engine = sandbox.engine();
         let loaded = sandbox.load(artifact).map_err(|error| TrialError::of_load(&error))?;
         let component = sandbox.link(&loaded).map_err(|error| TrialError::of_link(&error, engine, &loaded))?;
@@ -244,23 +251,23 @@ impl Invoker {
         }
     }
 
-    fn sandbox(&self, wasi: Wasi) -> Result<&Sandbox, CallError> {
-        if wasi == Wasi::P2 {
+    fn sandbox(&self, profile: Profile) -> Result<&Sandbox, CallError> {
+        let Some((_, sandbox)) = self.others.iter().find(|(its, _)| *its == profile) else {
             return Ok(&self.p2);
+        };
+        if let Some(sandbox) = sandbox.get() {
+            return Ok(sandbox);
         }
-        if let Some(p3) = self.p3.get() {
-            return Ok(p3);
-        }
-        let p3 = Sandbox::new(Wasi::P3, &self.settings)
-            .map_err(|error| CallError::Overload(format!("wasmtime cannot be set up for WASI 0.3: {error:#}")))?;
-        self.watch.engine(p3.engine());
-        Ok(self.p3.get_or_init(|| p3))
+        let made = Sandbox::new(profile, &self.settings)
+            .map_err(|error| CallError::Overload(format!("wasmtime cannot be set up for {profile}: {error:#}")))?;
+        self.watch.engine(made.engine());
+        Ok(sandbox.get_or_init(|| made))
     }
 
-    /// Whether there is a sandbox for that version of WASI.
+    /// Whether there is a sandbox for that profile.
     #[cfg(test)]
-    pub(super) fn is_set_up_for(&self, wasi: Wasi) -> bool {
-        wasi == Wasi::P2 || self.p3.get().is_some()
+    pub(super) fn is_set_up_for(&self, profile: Profile) -> bool {
+        self.others.iter().all(|(its, sandbox)| *its != profile || sandbox.get().is_some())
     }
 
     fn take_slots(&self, wanted: usize) -> Result<Slots<'_>, CallError> {

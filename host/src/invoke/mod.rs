@@ -37,6 +37,7 @@ mod next;
 mod outbound;
 mod outcome;
 mod probe;
+mod profile;
 mod reuse;
 mod sandbox;
 mod trial;

@@ -1,4 +1,4 @@
-//! What a worker runs the components of one version of WASI in, and those that it has loaded.
+//! What a worker runs the components of one profile in, and those that it has loaded.
 
 use std::cell::RefCell;
 
@@ -11,11 +11,12 @@ use super::exports::Wasi;
 use super::guest::Guest;
 use super::instance::Exports;
 use super::loaded::Loaded;
+use super::profile::Profile;
 use super::{CallError, Settings, engine, load};
 
 /// An engine, and all that belongs to it. Workers share the pages of compiled code, and nothing else.
 pub(super) struct Sandbox {
-    wasi: Wasi,
+    profile: Profile,
     engine: Engine,
     linker: Linker<Guest>,
     loaded: RefCell<Loaded<Linked>>,
@@ -29,10 +30,10 @@ pub(super) enum Linked {
 }
 
 impl Sandbox {
-    pub(super) fn new(wasi: Wasi, settings: &Settings) -> wasmtime::Result<Self> {
-        let engine = engine::running(settings, wasi)?;
-        let linker = Guest::linker(&engine, wasi)?;
-        Ok(Self { wasi, engine, linker, loaded: RefCell::default() })
+    pub(super) fn new(profile: Profile, settings: &Settings) -> wasmtime::Result<Self> {
+        let engine = engine::running(settings, profile)?;
+        let linker = Guest::linker(&engine, profile.wasi())?;
+        Ok(Self { profile, engine, linker, loaded: RefCell::default() })
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -41,10 +42,10 @@ impl Sandbox {
 
     /// A store for one guest.
     pub(super) fn store(&self, guest: Guest) -> Store<Guest> {
-        guest.into_store(&self.engine, self.wasi)
+        guest.into_store(&self.engine, self.profile.wasi())
     }
 
-    /// The component of an artifact for this version of WASI, loaded if it is not yet.
+    /// The component of an artifact of this profile, loaded if it is not yet.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Sandbox {
     /// Finds what it imports, and what it exports.
     pub(super) fn link(&self, component: &Component) -> wasmtime::Result<Linked> {
         let linked = self.linker.instantiate_pre(component)?;
-        Ok(match self.wasi {
+        Ok(match self.profile.wasi() {
             Wasi::P2 => Linked::P2(p2::bindings::ProxyPre::new(linked)?),
             Wasi::P3 => Linked::P3(p3::bindings::ServicePre::new(linked)?),
         })

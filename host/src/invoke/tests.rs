@@ -10,6 +10,7 @@ use bytes::Bytes;
 use callgate_core::failure::Failure;
 use callgate_core::limits::CallLimits;
 use serde_json::Value;
+use wasmparser::{Parser, Payload};
 
 use super::*;
 
@@ -55,10 +56,31 @@ fn compiler_at(folder: PathBuf) -> Compiler {
 }
 
 fn guest(name: &str) -> Arc<Artifact> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../guest-examples/out/{name}.wasm"));
-    let bytes = fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; `make -C guest-examples rust` builds it", path.display()));
+    Arc::new(compiler().load(&component(name)).expect("a handler"))
+}
+
+/// The same component, but that it begins with 4 MiB of memory.
+fn enlarged(name: &str) -> Arc<Artifact> {
+    let mut bytes = component(name);
+    let memories: Vec<_> = Parser::new(0)
+        .parse_all(&bytes)
+        .filter_map(|payload| match payload.expect("a component") {
+            Payload::MemorySection(section) => Some(section.range()),
+            _ => None,
+        })
+        .collect();
+    let [memory] = &memories[..] else { panic!("one memory, not {memories:?}") };
+    // How many memories, whether there is a maximum, and how many pages of 64 KiB there are at first: a byte each, as long
+    // as that is below 128.
+    let [1, 0, pages @ 1..64] = &mut bytes[memory.clone()] else { panic!("another memory than was expected") };
+    *pages = 64;
     Arc::new(compiler().load(&bytes).expect("a handler"))
+}
+
+fn component(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../guest-examples/out/{name}.wasm"));
+    fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; `make -C guest-examples rust` builds it", path.display()))
 }
 
 fn callable(handler: &str, artifact: Arc<Artifact>) -> Arc<Callable> {

@@ -22,7 +22,7 @@ use crate::invoke::{
 use crate::settle::Guarantee;
 use crate::{deploy, machine};
 
-/// Instances at once, all workers together. Each reserves 16 GiB of address space in the sandboxes of both versions of WASI,
+/// Instances at once, all workers together. Each reserves 16 GiB of address space in each of up to four sandboxes,
 /// and a process has 128 TiB.
 const SLOTS: usize = 512;
 /// Of those, what one worker has at least and at most.

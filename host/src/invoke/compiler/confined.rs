@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit, setsid};
 
 use super::super::outcome::sentence;
+use super::super::profile::Profile;
 use super::super::{DESCRIPTORS, engine, exports};
 
 /// Exit status: the component is invalid; what is wrong stands on stderr.
@@ -134,7 +135,7 @@ fn compile(parallel: bool) -> Result<(), (u8, String)> {
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes).map_err(failed)?;
     let interface = exports::check(&bytes).map_err(|refusal| (INVALID, refusal.to_string()))?;
-    let engine = engine::compiling(interface.wasi, parallel).map_err(|error| (FAILED, sentence(&error)))?;
+    let engine = engine::compiling(Profile::of(interface), parallel).map_err(|error| (FAILED, sentence(&error)))?;
     let code = engine.precompile_component(&bytes).map_err(|error| (INVALID, sentence(&error)))?;
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
     out.write_all(&code).map_err(failed)

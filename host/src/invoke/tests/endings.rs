@@ -2,6 +2,7 @@
 
 use callgate_core::failure::Reason::{self, *};
 
+use super::profile::Profile;
 use super::*;
 
 /// For guests that have no end: each limit by itself, so that a busy machine does not decide which one is met first.
@@ -9,7 +10,7 @@ const LITTLE_TIME: CallLimits = CallLimits { deadline: Duration::from_millis(300
 const LITTLE_CPU: CallLimits = CallLimits { max_cpu: Duration::from_millis(50), ..LIMITS };
 
 /// Everything that mischief does wrong, and what it is called.
-const ENDINGS: [(&str, CallLimits, Reason, &str); 23] = [
+const ENDINGS: [(&str, CallLimits, Reason, &str); 24] = [
     ("/spin", LITTLE_CPU, Deadline, "computed for 50ms without an end: the tenant's `max_cpu`"),
     ("/spin", LITTLE_TIME, Deadline, "ran 300ms without an end: deadline of the route (raise `deadline`"),
     ("/sleep", LITTLE_TIME, Deadline, "ran 300ms"),
@@ -22,6 +23,7 @@ const ENDINGS: [(&str, CallLimits, Reason, &str); 23] = [
     ("/handles?count=100000", LIMITS, Trap, "trapped in a call to the host: "),
     ("/trap", LIMITS, Trap, "trapped: wasm `unreachable` instruction executed"),
     ("/panic", LIMITS, Trap, "trapped: wasm `unreachable` instruction executed"),
+    ("/out-of-bounds", LIMITS, Trap, "trapped: out of bounds memory access"),
     ("/exit-1", LIMITS, Trap, "exited with status 1"),
     ("/exit-0", LIMITS, NoResponse, "called `exit(0)`"),
     ("/no-response", LIMITS, NoResponse, "returned without a response"),
@@ -37,25 +39,35 @@ const ENDINGS: [(&str, CallLimits, Reason, &str); 23] = [
 
 #[test]
 fn each_mischief_ends_its_own_call_and_only_that() {
-    on_a_worker(async {
-        let invoker = invoker();
-        for (path, limits, reason, message) in ENDINGS {
-            let mischief = tokio::task::spawn_local({
-                let invoker = invoker.clone();
-                async move { failure(&invoker, path, &limits).await }
-            });
-            let mut served = 0;
-            while !mischief.is_finished() || served == 0 {
-                let response = invoker.call(&COFFEE, order(), &LIMITS).await.expect("a neighbour is served");
+    on_a_worker(all_end_their_own_calls(&MISCHIEF, &[&COFFEE]));
+}
+
+#[test]
+fn each_mischief_with_much_memory_ends_its_own_call_and_only_that() {
+    let large = callable("mischief", enlarged("mischief"));
+    on_a_worker(all_end_their_own_calls(&large, &[&COFFEE, &callable("coffee", enlarged("coffee-rust"))]));
+}
+
+async fn all_end_their_own_calls(mischief: &Arc<Callable>, neighbours: &[&Arc<Callable>]) {
+    let invoker = invoker();
+    for (path, limits, reason, message) in ENDINGS {
+        let call = tokio::task::spawn_local({
+            let (invoker, mischief) = (invoker.clone(), mischief.clone());
+            async move { failure_of(&mischief, &invoker, path, &limits).await }
+        });
+        let mut served = 0;
+        while !call.is_finished() || served == 0 {
+            for neighbour in neighbours {
+                let response = invoker.call(neighbour, order(), &LIMITS).await.expect("a neighbour is served");
                 assert_eq!(response.status(), 201, "beside {path}");
-                served += 1;
-                tokio::task::yield_now().await;
             }
-            let failure = mischief.await.expect("a task");
-            assert_eq!(failure.reason, reason, "{path}: {failure}");
-            assert!(failure.message.contains(message), "{path}: {failure}");
+            served += 1;
+            tokio::task::yield_now().await;
         }
-    });
+        let failure = call.await.expect("a task");
+        assert_eq!(failure.reason, reason, "{path}: {failure}");
+        assert!(failure.message.contains(message), "{path}: {failure}");
+    }
 }
 
 #[test]
@@ -88,8 +100,26 @@ fn what_is_within_the_limits_is_served() {
 #[test]
 fn every_call_has_an_instance_of_its_own() {
     on_a_worker(async {
-        for _ in 0..3 {
-            assert_eq!(ask("/count").await["count"], 1);
+        for mischief in [&MISCHIEF, &callable("mischief", enlarged("mischief"))] {
+            let invoker = invoker();
+            for _ in 0..3 {
+                let response = invoker.call(mischief, get("/count"), &LIMITS).await.expect("a response");
+                assert_eq!(&response.body()[..], br#"{"count":1}"#);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_worker_makes_an_engine_for_much_memory_when_there_is_need() {
+    on_a_worker(async {
+        let invoker = invoker();
+        for (name, profile) in [("mischief", Profile::P2Large), ("mischief-p3", Profile::P3Large)] {
+            let large = callable(name, enlarged(name));
+            assert!(!invoker.is_set_up_for(profile), "{profile}");
+            let failure = failure_of(&large, &invoker, "/trap", &LIMITS).await;
+            assert_eq!(failure.reason, Trap, "{failure}");
+            assert!(invoker.is_set_up_for(profile), "{profile}");
         }
     });
 }

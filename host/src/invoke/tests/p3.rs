@@ -7,6 +7,7 @@ use callgate_core::route::Instances;
 use serde_json::json;
 
 use super::memory::{Budget, Memory};
+use super::profile::Profile;
 use super::*;
 
 /// For guests that have no end: each limit by itself, so that a busy machine does not decide which one is met first.
@@ -170,9 +171,9 @@ fn a_worker_without_handlers_of_wasi_0_3_has_no_engine_for_them() {
     on_a_worker(async {
         let invoker = invoker();
         invoker.call(&COFFEE, order(), &LIMITS).await.expect("a response");
-        assert!(!invoker.is_set_up_for(Wasi::P3));
+        assert!(!invoker.is_set_up_for(Profile::P3));
         invoker.call(&COFFEE_P3, order(), &LIMITS).await.expect("a response");
-        assert!(invoker.is_set_up_for(Wasi::P3));
+        assert!(invoker.is_set_up_for(Profile::P3));
     });
 }
 
