@@ -52,6 +52,9 @@ const LIMITS: CallLimits = CallLimits {
 
 fn main() -> ExitCode {
     calls::main(|arguments| {
+        if arguments.pagemap_scan {
+            return Err("the host has no scan of pages: bare_wasmtime has".into());
+        }
         let settings = Settings { slots: 128, warm_memory: 1 << 30, idle_memory: 64 << 20, max_memory: 4 << 30 };
         let cache = Arc::new(tempfile::tempdir()?);
         let callable = Arc::new(callable(arguments, cache.path())?);

@@ -26,6 +26,8 @@ pub(crate) struct Arguments {
     pub(crate) in_flight: usize,
     /// How many records an instance serves.
     pub(crate) reuse: u32,
+    /// Have dirty pages looked up instead of clearing memory: the host never does.
+    pub(crate) pagemap_scan: bool,
     /// Print for programs.
     pub(crate) json: bool,
 }
@@ -46,6 +48,7 @@ impl Arguments {
             threads: vec![1, 2],
             in_flight: 1,
             reuse: 1,
+            pagemap_scan: false,
             json: false,
         };
         let mut arguments = env::args().skip(1);
@@ -62,6 +65,7 @@ impl Arguments {
                 "--threads" => parsed.threads = vec![number()? as usize],
                 "--in-flight" => parsed.in_flight = number()? as usize,
                 "--reuse" => parsed.reuse = number()? as u32,
+                "--pagemap-scan" => parsed.pagemap_scan = true,
                 "--json" => parsed.json = true,
                 _ => parsed.component = argument,
             }

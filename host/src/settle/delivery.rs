@@ -7,6 +7,9 @@ use super::{End, Unit};
 use crate::broker::{DeliveryError, Haste, Shipment};
 use crate::planted;
 
+#[cfg(test)]
+mod tests;
+
 /// A reply that was not delivered, for the mender.
 pub(super) struct Undelivered<U> {
     pub(super) unit: U,

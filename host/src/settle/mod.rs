@@ -11,6 +11,8 @@ mod at_least_once;
 mod delivery;
 mod exactly_once;
 mod mender;
+#[cfg(test)]
+mod numbered;
 mod outbox;
 mod settlement;
 

@@ -16,6 +16,7 @@ NATIVE_TRANSACTIONS = "native echo, transactions"
 BARE = "bare call, all limits"
 BARE_REUSE = f"bare call, all limits, reuse {REUSE}"
 BARE_UNLIMITED = "bare call, no limits"
+BARE_SCANNED = "bare call, no limits, pagemap_scan (unsafe before wasmtime 50)"
 SERVE = "wasmtime serve"
 SERVE_REUSE = f"wasmtime serve, reuse {REUSE}"
 BRIDGE = "bridge + wasmtime serve"
@@ -38,6 +39,7 @@ def rows(bench):
         BARE: lambda: bare_call(bench),
         BARE_REUSE: lambda: bare_call(bench, arguments=["--reuse", REUSE]),
         BARE_UNLIMITED: lambda: bare_call(bench, program="bare_wasmtime"),
+        BARE_SCANNED: lambda: bare_call(bench, program="bare_wasmtime", arguments=["--pagemap-scan"]),
         FRESH: draining(bench, Callgate(bench), backlog),
         FRESH_REUSE: draining(bench, Callgate(bench, **reuse), backlog),
         EXACTLY_ONCE: draining(bench, Callgate(bench, delivery="exactly-once"), backlog),

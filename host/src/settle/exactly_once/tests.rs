@@ -2,85 +2,13 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::{pin::pin, thread};
 
-use bytes::Bytes;
 use callgate_core::failure::Reason;
-use callgate_core::offsets::Commit;
-use callgate_core::record::Coordinate;
-use callgate_core::stop::Stop;
 
 use super::backlog::Backlog;
 use super::parcel::Fates;
 use super::*;
 use crate::broker::{DeliveryError, Shipment};
-use crate::settle::{End, TransactionEnd};
-
-/// A record of a partition, and whether that has gone.
-struct Numbered {
-    at: Coordinate,
-    gone: Arc<AtomicBool>,
-    stopped: Arc<AtomicBool>,
-}
-
-impl Unit for Numbered {
-    type Hold = ();
-
-    fn coordinate(&self) -> &Coordinate {
-        &self.at
-    }
-
-    fn dead_letter_topic(&self) -> Arc<str> {
-        "letters".into()
-    }
-
-    fn dead_letter(&self, _: &Failure, _: i32, _: Option<usize>) -> OutgoingRecord {
-        record("letters", 0)
-    }
-
-    fn error_reply(&self, _: u16, _: &Failure) -> Option<OutgoingRecord> {
-        None
-    }
-
-    fn is_fenced(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
-    }
-
-    fn is_behind(&self) -> bool {
-        false
-    }
-
-    fn sent(&self) {}
-
-    async fn await_earlier(&self) {}
-
-    fn stop_partition(&self, _: Stop) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    fn resume_partition(&self) {
-        self.stopped.store(false, Ordering::Relaxed);
-    }
-
-    fn end(self, _: End) {}
-
-    fn slot(&self) -> usize {
-        0
-    }
-
-    fn hold(&self) -> Option<()> {
-        (!self.is_fenced()).then_some(())
-    }
-
-    fn commit_with(_: &[&Self]) -> Option<Commit> {
-        None
-    }
-
-    fn transaction_ended(&self, _: TransactionEnd) {}
-}
-
-fn record(topic: &str, bytes: usize) -> OutgoingRecord {
-    let value = Some(Bytes::from(vec![0; bytes]));
-    OutgoingRecord { topic: topic.into(), partition: None, timestamp: None, key: None, value, headers: Vec::new() }
-}
+use crate::settle::numbered::{Numbered, record};
 
 /// A writer's backlog without a broker.
 struct Desk {
@@ -102,8 +30,8 @@ impl Desk {
     }
 
     fn hand_over(&self, partition: i32, offset: i64, ending: Ending) {
-        let at = Coordinate { topic: "orders".into(), partition, offset };
-        let unit = Numbered { at, gone: self.gone.clone(), stopped: self.stopped.clone() };
+        let (gone, stopped) = (self.gone.clone(), self.stopped.clone());
+        let unit = Numbered { gone, stopped, ..Numbered::new(partition, offset) };
         let mut push = pin!(self.queue.push(Outcome::new(unit, ending)));
         assert!(push.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready(), "there is room");
     }
@@ -171,8 +99,7 @@ fn whoever_hands_over_waits_while_the_queue_is_full() {
     let desk = Desk::new();
     let large = || Ending::Reply(Arc::new(record("answers", 10 << 20)));
     desk.hand_over(0, 10, large());
-    let at = Coordinate { topic: "orders".into(), partition: 0, offset: 11 };
-    let unit = Numbered { at, gone: desk.gone.clone(), stopped: desk.stopped.clone() };
+    let unit = Numbered::new(0, 11);
     let mut context = Context::from_waker(Waker::noop());
     let mut push = pin!(desk.queue.push(Outcome::new(unit, large())));
     assert_eq!(push.as_mut().poll(&mut context), Poll::Pending);
