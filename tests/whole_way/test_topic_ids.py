@@ -43,3 +43,22 @@ def test_a_topic_that_is_made_again_stops(host):
     host.start()
     host.await_end(waiting[-1])
     assert committed(host, topic) == (5, topic_id(kafka, topic))
+
+
+def test_a_topic_made_anew_is_no_first_start(new_host):
+    """The group would begin at the end, had it never had an offset; but it has had one."""
+    host = new_host(kafka={"first_start": "latest"})
+    topic = host.handler("work", "POST /echo")
+    host.handler("other", "POST /echo")
+    host.start()
+    host.await_end(host.send("work"))
+    host.kafka.delete(topic)
+    host.until(lambda: "run.partitions-lost" in host.log(), "does not see its topic go")
+    host.kafka.create(topic)
+    host.kafka.close_logs()
+    sent = [host.send("work", headers=[("reply-to", host.replies.encode()), ("correlation-id", b"%d" % number)])
+            for number in range(5)]
+    host.await_end(sent[-1])
+    replies = host.kafka.log(host.replies).all()
+    assert sorted(reply.text("correlation-id") for reply in replies) == ["0", "1", "2", "3", "4"]
+    assert host.stop() == 0

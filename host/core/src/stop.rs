@@ -7,6 +7,8 @@ use std::fmt;
 pub enum StopCause {
     /// A dead letter cannot be written.
     DeadLetterUnwritable,
+    /// No broker takes a reply that belongs to a transaction.
+    ReplyUnwritable,
     /// No transaction can be begun.
     TransactionsRefused,
     /// The circuit breaker of its route is open.
@@ -26,6 +28,7 @@ impl StopCause {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DeadLetterUnwritable => "dead-letter-unwritable",
+            Self::ReplyUnwritable => "reply-unwritable",
             Self::TransactionsRefused => "transactions-refused",
             Self::RoutePaused => "route-paused",
             Self::OffsetOutOfRange => "offset-out-of-range",

@@ -14,11 +14,19 @@ use rdkafka_sys::rd_kafka_AclOperation_t as Operation;
 use tokio::sync::oneshot;
 
 use super::native::describe::Question;
-use super::producer::{DeliveryError, Producer, Shipment};
+use super::producer::{DeliveryError, Partitions, Producer, Shipment};
 use super::settings::ClientSettings;
 
-/// A topic may get more partitions; a refused one may be repaired.
+/// A topic may get more partitions; a forbidden one may be allowed, and one that timed out may be there again.
 const REMEMBERED: Duration = Duration::from_secs(30);
+/// One that is missing is mostly about to be made, one without a leader about to get one; and whoever doubts what is
+/// remembered may ask again after this.
+const SOON: Duration = Duration::from_secs(1);
+/// Brokers hear of a new topic one after another: it is asked for again after each of these before it is called missing.
+const HEARSAY: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
+/// Strangers name topics that nobody makes. So that no lane waits for them all the time, this many times as long as was
+/// waited for one nothing is waited for the next.
+const RESTS: u32 = 4;
 /// Strangers name topics: the table must not grow with their imagination.
 const MAX_TOPICS: usize = 4096;
 /// Room for the headers that a dead letter has beside the record's own.
@@ -35,6 +43,8 @@ pub struct KnownTopic {
     pub partitions: i32,
     /// The largest batch it takes, bytes (`max.message.bytes`); `None` where this client may not ask, or compresses.
     pub max_message_bytes: Option<usize>,
+    /// It is there, but no broker takes what is written to it now.
+    pub is_away: bool,
 }
 
 /// Why a topic cannot be written to.
@@ -47,9 +57,20 @@ pub enum TopicProblem {
 }
 
 type Answer = Result<KnownTopic, TopicProblem>;
-/// Since when, and what: a topic, or the broker's refusal.
-type Remembered = (Instant, Result<KnownTopic, String>);
 type Asked = (Arc<str>, oneshot::Sender<Answer>);
+
+/// A topic, or the broker's refusal.
+struct Remembered {
+    asked: Instant,
+    known: Result<KnownTopic, String>,
+    lasts: Duration,
+}
+
+impl Remembered {
+    fn is_fresh(&self) -> bool {
+        self.asked.elapsed() < self.lasts
+    }
+}
 
 /// One tenant's knowledge of topics, with its own credentials.
 pub struct Directory {
@@ -70,9 +91,10 @@ impl Directory {
         thread::Builder::new()
             .name("topic-directory".into())
             .spawn(move || {
+                let mut rested = Instant::now();
                 while let Ok((topic, answer)) = asked.recv() {
                     let Some(directory) = weak.upgrade() else { return };
-                    let found = directory.ask(&producer, topic);
+                    let found = directory.ask(&producer, topic, &mut rested);
                     // Nobody waits any more if the lane was given up.
                     let _ = answer.send(found);
                 }
@@ -84,7 +106,7 @@ impl Directory {
     /// What is remembered of the topic, if it is fresh.
     pub fn known(&self, topic: &str) -> Option<Result<KnownTopic, String>> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        topics.get(topic).filter(|(at, _)| at.elapsed() < REMEMBERED).map(|(_, known)| known.clone())
+        topics.get(topic).filter(|remembered| remembered.is_fresh()).map(|remembered| remembered.known.clone())
     }
 
     /// What is remembered, or else what the broker says now.
@@ -103,10 +125,33 @@ impl Directory {
         }
     }
 
+    /// What the broker says now, unless it was asked a moment ago: for whoever doubts what is remembered.
+    ///
+    /// # Errors
+    /// [`TopicProblem`].
+    pub async fn look_up_again(&self, topic: &Arc<str>) -> Answer {
+        self.doubt(topic);
+        self.look_up(topic).await
+    }
+
+    fn doubt(&self, topic: &str) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        if topics.get(topic).is_some_and(|remembered| remembered.asked.elapsed() >= SOON) {
+            topics.remove(topic);
+        }
+    }
+
     /// Remembers that the broker refused a record for this topic's sake, so that a stranger who names it again cannot
-    /// fail batch after batch.
-    pub fn refuse(&self, topic: &Arc<str>, reason: String) {
-        self.remember(topic, Err(reason));
+    /// fail batch after batch. A topic that is only missing is asked about again soon.
+    pub fn refuse(&self, topic: &Arc<str>, reason: String, is_missing: bool) {
+        self.remember(topic, Err(reason), if is_missing { SOON } else { REMEMBERED });
+    }
+
+    /// Remembers that no broker took what was written to it, while others took theirs. Waits for the broker.
+    pub fn timed_out(&self, topic: &Arc<str>) {
+        if let Ok(known) = self.look_up_now(topic) {
+            self.remember(topic, Ok(KnownTopic { is_away: true, ..known }), REMEMBERED);
+        }
     }
 
     /// The same for a thread that may wait for the broker.
@@ -122,7 +167,7 @@ impl Directory {
     pub fn ask_again(&self, topics: &BTreeSet<Arc<str>>) {
         topics.iter().for_each(|topic| self.forget(topic));
         for topic in self.admin.forbidden(topics) {
-            self.refuse(&topic, RDKafkaErrorCode::TopicAuthorizationFailed.to_string());
+            self.refuse(&topic, RDKafkaErrorCode::TopicAuthorizationFailed.to_string(), false);
         }
     }
 
@@ -156,35 +201,58 @@ impl Directory {
         })
     }
 
-    fn ask<S: Shipment>(&self, producer: &Producer<S>, topic: Arc<str>) -> Answer {
+    fn ask<S: Shipment>(&self, producer: &Producer<S>, topic: Arc<str>, rested: &mut Instant) -> Answer {
         // Another lane may have asked in the meantime.
         if let Some(known) = self.known(&topic) {
             return known.map_err(TopicProblem::Refused);
         }
-        match producer.partitions(&topic, PATIENCE) {
-            Ok(partitions) => {
-                let known = KnownTopic { partitions, max_message_bytes: self.admin.max_message_bytes(&topic) };
-                self.remember(&topic, Ok(known));
+        match partitions(producer, &topic, rested) {
+            Ok(Partitions { count, have_leader }) => {
+                let max_message_bytes = self.admin.max_message_bytes(&topic);
+                let known = KnownTopic { partitions: count, max_message_bytes, is_away: !have_leader };
+                self.remember(&topic, Ok(known), if have_leader { REMEMBERED } else { SOON });
                 Ok(known)
             }
-            Err(DeliveryError::Topic(code)) => {
-                self.remember(&topic, Err(code.to_string()));
-                Err(TopicProblem::Refused(code.to_string()))
+            Err(error @ DeliveryError::Topic(_)) => {
+                self.refuse(&topic, error.to_string(), error.is_missing());
+                Err(TopicProblem::Refused(error.to_string()))
             }
             Err(error) => Err(TopicProblem::NoAnswer(error.to_string())),
         }
     }
 
-    fn remember(&self, topic: &Arc<str>, known: Result<KnownTopic, String>) {
+    fn remember(&self, topic: &Arc<str>, known: Result<KnownTopic, String>, lasts: Duration) {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         if topics.len() >= MAX_TOPICS && !topics.contains_key(topic) {
-            topics.retain(|_, (at, _)| at.elapsed() < REMEMBERED);
+            topics.retain(|_, remembered| remembered.is_fresh());
             if topics.len() >= MAX_TOPICS {
                 topics.clear();
             }
         }
-        topics.insert(topic.clone(), (Instant::now(), known));
+        topics.insert(topic.clone(), Remembered { asked: Instant::now(), known, lasts });
     }
+}
+
+/// Asks for the topic's partitions; for one that is missing a few times, unless that was done just now.
+fn partitions<S: Shipment>(
+    producer: &Producer<S>,
+    topic: &str,
+    rested: &mut Instant,
+) -> Result<Partitions, DeliveryError> {
+    let mut answer = producer.partitions(topic, PATIENCE);
+    let began = Instant::now();
+    if began < *rested {
+        return answer;
+    }
+    for pause in HEARSAY {
+        if !answer.as_ref().is_err_and(DeliveryError::is_missing) {
+            break;
+        }
+        thread::sleep(pause);
+        answer = producer.partitions(topic, PATIENCE);
+        *rested = Instant::now() + RESTS * began.elapsed();
+    }
+    answer
 }
 
 fn block_on<T>(answer: impl Future<Output = T>) -> Result<T, String> {

@@ -86,6 +86,22 @@ impl DeliveryError {
         Self::Transient(RDKafkaErrorCode::PurgeQueue)
     }
 
+    /// Whether there is no such topic or partition, as far as the client or the broker knows by now.
+    pub fn is_missing(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        matches!(self, Self::Topic(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition))
+    }
+
+    /// Whether the client has tried in vain for as long as it may.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Transient(RDKafkaErrorCode::MessageTimedOut))
+    }
+
+    /// Whether the record is older or newer than the topic takes.
+    pub fn is_of_another_time(&self) -> bool {
+        matches!(self, Self::Batch(RDKafkaErrorCode::InvalidTimestamp))
+    }
+
     /// Whether the record is too large for the topic.
     pub fn is_too_large(&self) -> bool {
         matches!(self, Self::Batch(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge))
@@ -175,9 +191,8 @@ impl<S: Shipment> Producer<S> {
         }
     }
 
-    /// What the broker says of a topic: its number of partitions, or why it cannot be written to.
-    /// Waits for the broker, at most for `timeout`.
-    pub(super) fn partitions(&self, topic: &str, timeout: Duration) -> Result<i32, DeliveryError> {
+    /// What the broker says of a topic, or why it cannot be written to. Waits for the broker, at most for `timeout`.
+    pub(super) fn partitions(&self, topic: &str, timeout: Duration) -> Result<Partitions, DeliveryError> {
         self.way.partitions(topic, timeout)
     }
 
@@ -193,6 +208,13 @@ impl<S: Shipment> Producer<S> {
         }
         true
     }
+}
+
+/// What the broker says of a topic's partitions.
+pub(super) struct Partitions {
+    pub(super) count: i32,
+    /// At least one of them has a broker that would take a record.
+    pub(super) have_leader: bool,
 }
 
 /// The way to the broker: the client, as long as it is of use, and then another one.
@@ -246,7 +268,7 @@ impl<S: Shipment> Way<S> {
         }
     }
 
-    fn partitions(&self, topic: &str, timeout: Duration) -> Result<i32, DeliveryError> {
+    fn partitions(&self, topic: &str, timeout: Duration) -> Result<Partitions, DeliveryError> {
         let client = self.current();
         let metadata = client
             .client()
@@ -257,7 +279,10 @@ impl<S: Shipment> Way<S> {
         };
         match known.error() {
             Some(error) => Err(DeliveryError::judge(error.into())),
-            None => Ok(i32::try_from(known.partitions().len()).unwrap_or(i32::MAX)),
+            None => Ok(Partitions {
+                count: i32::try_from(known.partitions().len()).unwrap_or(i32::MAX),
+                have_leader: known.partitions().iter().any(|partition| partition.leader() >= 0),
+            }),
         }
     }
 }

@@ -133,6 +133,13 @@ impl<S: Shipment> TransactionalProducer<S> {
         }
     }
 
+    /// Has the client ask what there is of a topic: by itself it would believe for minutes what it knows. Waits for the
+    /// broker, at most for `timeout`.
+    pub fn learn(&self, topic: &str, timeout: Duration) {
+        // Without an answer it goes on with what it knew.
+        let _ = self.client.client().fetch_metadata(Some(topic), timeout);
+    }
+
     /// Why the open transaction has failed, if it has.
     pub fn failure(&self) -> Option<TransactionError> {
         // Beginning once more is refused in any case: a transaction that has failed says why, a sound one that it is open.

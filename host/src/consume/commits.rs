@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use callgate_core::offsets::Commit;
 
 use super::partition::Partition;
-use crate::broker::GroupConsumer;
+use crate::broker::{GroupConsumer, TopicPartition};
 use crate::planted;
 
 /// After a crash, what ended since the last commit is repeated: the contract says at most 1 s.
@@ -68,14 +68,19 @@ impl Commits {
         Ok(())
     }
 
-    /// The answer to the oldest commit on its way.
-    pub(super) fn ended(&mut self, result: Result<(), String>) -> Result<(), String> {
+    /// The answer to the oldest commit on its way; `begun` is told each partition that has an offset with that.
+    pub(super) fn ended(&mut self, result: Result<(), String>, begun: impl Fn(&TopicPartition)) -> Result<(), String> {
         if self.abandoned > 0 {
             self.abandoned -= 1;
             return Ok(());
         }
         let commits = self.on_its_way.take().unwrap_or_default();
-        result.inspect(|()| commits.iter().for_each(|(partition, commit)| partition.committed(commit)))
+        result.inspect(|()| {
+            for (partition, commit) in &commits {
+                partition.committed(commit);
+                begun(&partition.at);
+            }
+        })
     }
 
     /// Waits no longer for the one on its way.

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use super::Intake;
 use super::active::{Active, stop_recreated};
 use super::commits::Commits;
+use super::first_start::FirstStarts;
 use super::lag::{PartitionEnds, STANDS_STILL};
-use super::opening::FirstStarts;
 use super::partition::Bounds;
 use super::status::GroupStatus;
 use super::watch::{Change, TopicWatch};
@@ -184,7 +184,7 @@ impl Group {
                 }
             }
             GroupEvent::Committed(result) => {
-                let ended = self.commits.ended(result);
+                let ended = self.commits.ended(result, |at| self.first_starts.begun(at));
                 self.tell_failed(ended);
             }
             GroupEvent::TopicUnavailable(reason) => {

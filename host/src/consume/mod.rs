@@ -7,6 +7,7 @@
 
 mod active;
 mod commits;
+mod first_start;
 mod group;
 mod lag;
 mod opening;
@@ -15,9 +16,9 @@ mod poller;
 mod status;
 mod watch;
 
+pub use first_start::FirstStart;
 pub use group::{Group, GroupHandle, GroupSettings, Intent};
 pub use lag::Lag;
-pub use opening::FirstStart;
 pub use partition::{Bounds, Held, Hold, Partition, Place};
 pub use poller::{Poller, Pollers};
 pub use status::{GroupSnapshot, GroupStatus};

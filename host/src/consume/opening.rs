@@ -4,58 +4,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use callgate_core::metadata::{Metadata, UNKNOWN_TOPIC};
 
 use super::Intake;
+use super::first_start::FirstStarts;
 use crate::broker::{GroupConsumer, GroupQuestions, TopicPartition, Wake};
 use crate::planted;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Where a group begins that has never committed anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum FirstStart {
-    /// At the first record there is.
-    #[default]
-    Earliest,
-    /// After the last record there is.
-    Latest,
-}
-
-/// The partitions that existed when this host first saw a group without any offset. Only they begin as
-/// [`FirstStart`] says; a partition that is added later begins at its start, so that nothing in it is missed.
-#[derive(Debug)]
-pub(super) struct FirstStarts {
-    policy: FirstStart,
-    partitions: OnceLock<BTreeSet<TopicPartition>>,
-}
-
-impl FirstStarts {
-    pub(super) fn new(policy: FirstStart) -> Arc<Self> {
-        Arc::new(Self { policy, partitions: OnceLock::new() })
-    }
-
-    /// Looks once whether the group has any offset for these topics.
-    fn learn(&self, questions: &GroupQuestions, topics: &[Arc<str>]) -> Result<(), String> {
-        if self.partitions.get().is_some() {
-            return Ok(());
-        }
-        let mut all = Vec::new();
-        for topic in topics {
-            let partitions = questions.topics(Some(topic), PATIENCE)?.get(topic).copied().unwrap_or(0);
-            all.extend((0..partitions).map(|partition| TopicPartition { topic: topic.clone(), partition }));
-        }
-        let has_any =
-            !all.is_empty() && questions.committed(&all, PATIENCE)?.iter().any(|committed| committed.offset.is_some());
-        self.partitions.get_or_init(|| if has_any { BTreeSet::new() } else { all.into_iter().collect() });
-        Ok(())
-    }
-}
 
 /// A partition that can be taken up.
 #[derive(Debug)]
@@ -149,9 +110,7 @@ fn ask(
             let topic_id = ids.get(&at.topic).copied().unwrap_or(UNKNOWN_TOPIC);
             let Some(position) = committed.offset else {
                 let (first, end) = questions.bounds(&at, PATIENCE)?;
-                let from_end = first_starts.policy == FirstStart::Latest
-                    && first_starts.partitions.get().is_some_and(|known| known.contains(&at));
-                let position = if from_end { end } else { first };
+                let position = if first_starts.is_at_end(&at, topic_id) { end } else { first };
                 return Ok(Opened { at, position, topic_id, metadata: None, recreated: false, first: true });
             };
             let metadata = committed

@@ -160,7 +160,16 @@ async fn address(
         return Err(AddressFault::from(Failure::new(Reason::ReplyRefused, message)));
     }
     match settlement.topic(&address.topic).await {
-        Ok(topic) => address.check_partition(topic.partitions)?,
+        Ok(known) => {
+            let mut found = address.check_partition(known.partitions);
+            // It may have got more of them since it was asked about.
+            if found.is_err()
+                && let Ok(known) = settlement.directory().look_up_again(&address.topic).await
+            {
+                found = address.check_partition(known.partitions);
+            }
+            found?;
+        }
         Err(reason) => {
             let message = format!("the broker refuses the reply topic {}: {reason}", address.topic);
             return Err(AddressFault::from(Failure::new(Reason::ReplyFailed, message)));

@@ -27,17 +27,23 @@ pub(super) fn start<U: Unit>(outbox: Outbox<U>, mut undelivered: UnboundedReceiv
         .expect("the system has a thread left");
 }
 
+/// A topic that is missing is mostly about to be made, or was made anew: so often is it asked about before that is believed.
+const DOUBTS: u32 = 3;
+
 /// In the order in which they failed: the batch that held them is taken apart, and each is sent alone.
 async fn mend<U: Unit>(outbox: &Outbox<U>, failed: Undelivered<U>) {
     let Undelivered { unit, record, mut error } = failed;
+    let mut doubts = DOUBTS;
     while !unit.is_fenced() {
+        let is_doubtful = error.is_missing() && doubts > 0;
+        doubts -= u32::from(is_doubtful);
         let failure = match error {
-            DeliveryError::Topic(_) => {
-                outbox.directory.refuse(&record.topic, error.to_string());
+            DeliveryError::Topic(_) if !is_doubtful || !outbox.is_there_after_all(&record.topic).await => {
+                outbox.directory.refuse(&record.topic, error.to_string(), error.is_missing());
                 let message = format!("the broker refuses the reply topic {}: {error}", record.topic);
                 return give_up(outbox, unit, Failure::new(Reason::ReplyFailed, message), Answer::Nothing);
             }
-            DeliveryError::Batch(_) | DeliveryError::Transient(_) => match outbox.deliver_alone(&record).await {
+            _ => match outbox.deliver_alone(&record).await {
                 Ok(()) => return unit.end(End::Replied),
                 Err(again @ DeliveryError::Batch(_)) if again.is_too_large() => too_large(&record, None),
                 Err(again @ DeliveryError::Batch(_)) => {

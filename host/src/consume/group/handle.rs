@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use crate::broker::{ClientSettings, Wake};
-use crate::consume::opening::FirstStart;
+use crate::consume::FirstStart;
 use crate::consume::partition::Bounds;
 use crate::consume::status::GroupStatus;
 

@@ -1,7 +1,7 @@
 //! What a writer has to write, in order: what an aborted transaction held, then what was handed over since. The outcomes
 //! of a partition whose dead letter cannot be written stand aside until it can.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::super::Unit;
 use super::super::outbox::{FIRST_PAUSE, MAX_PAUSE};
 use super::outcome::{Obstacle, Outcome};
 use super::queue::Queue;
-use crate::broker::Directory;
+use crate::broker::{Directory, TopicProblem};
 
 /// Outcomes in one transaction at most: more make it no faster, and an abort costs more.
 const MAX_OUTCOMES: usize = 2000;
@@ -93,13 +93,14 @@ impl<U: Unit> Backlog<U> {
                     self.again.push_front(outcome);
                     return None;
                 }
-                Err(Obstacle::Unwritable(reason)) => self.set_aside(outcome, &reason),
+                Err(Obstacle::Unwritable(reason)) => self.unwritable(outcome, &reason),
+                Err(Obstacle::Away(topic)) => self.away(outcome, &topic),
             }
         }
     }
 
     /// Its dead letter cannot be written: nothing of its partition is before it can be.
-    fn set_aside(&mut self, outcome: Outcome<U>, error: &str) {
+    fn unwritable(&mut self, outcome: Outcome<U>, error: &str) {
         let unit = &outcome.unit;
         let (record, topic) = (unit.coordinate(), unit.dead_letter_topic());
         tracing::error!(
@@ -111,6 +112,25 @@ impl<U: Unit> Backlog<U> {
             StopCause::DeadLetterUnwritable,
             format!("the dead letter of offset {} cannot be written to {topic}: {error}", record.offset),
         ));
+        self.set_aside(outcome);
+    }
+
+    /// No broker takes its reply: nothing of its partition is written before one does, and all others go on.
+    fn away(&mut self, outcome: Outcome<U>, topic: &str) {
+        let record = outcome.unit.coordinate();
+        tracing::error!(
+            target: "callgate::settle", code = "run.reply-unwritable", topic = %record.topic,
+            partition = record.partition, offset = record.offset, reply_topic = topic,
+            "no broker takes replies to a topic now, so the record's partition stands still until one does"
+        );
+        outcome.unit.stop_partition(Stop::new(
+            StopCause::ReplyUnwritable,
+            format!("no broker takes the reply of offset {} to {topic} now", record.offset),
+        ));
+        self.set_aside(outcome);
+    }
+
+    fn set_aside(&mut self, outcome: Outcome<U>) {
         let first = Aside { outcomes: VecDeque::new(), again: None, pause: FIRST_PAUSE };
         let aside = self.aside.entry(key(&outcome)).or_insert(first);
         aside.again = Some(Instant::now() + aside.pause);
@@ -134,6 +154,22 @@ impl<U: Unit> Backlog<U> {
             }
             outcome.end();
         }
+    }
+
+    /// Remembers of the topics of these records that nobody takes what is written to them.
+    pub(super) fn timed_out(&self, records: &[Arc<OutgoingRecord>]) {
+        let topics: BTreeSet<_> = records.iter().map(|record| &record.topic).collect();
+        topics.into_iter().for_each(|topic| self.directory.timed_out(topic));
+    }
+
+    /// Whether some topic of these records that was missing is there after all, or may be.
+    pub(super) fn are_there(&self, records: &[Arc<OutgoingRecord>]) -> bool {
+        let topics: BTreeSet<_> = records.iter().map(|record| &record.topic).collect();
+        let is_there = |topic: &&Arc<str>| {
+            self.directory.forget(topic);
+            !matches!(self.directory.look_up_now(topic), Err(TopicProblem::Refused(_)))
+        };
+        topics.iter().any(is_there)
     }
 
     /// Asks the broker again what the topics of these take: what is known of them may be wrong.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callgate_core::failure::{Failure, Reason};
 use callgate_core::record::OutgoingRecord;
 
-use super::super::outbox::{BATCH_OVERHEAD, too_large};
+use super::super::outbox::{BATCH_OVERHEAD, MAKE_OR_ALLOW, NOBODY_HAS_IT, RAISE, drop_answer, too_large};
 use super::super::{Answer, End, Unit};
 use crate::broker::{DeliveryError, Directory, KnownTopic, TopicProblem};
 
@@ -15,6 +15,8 @@ pub(super) struct Outcome<U> {
     ending: Ending,
     /// The broker has refused its dead letter, whatever is known of the topic.
     unwritable: Option<String>,
+    /// The topic of its dead letter does not take the record's own time.
+    is_dated_now: bool,
 }
 
 /// How the record is to end.
@@ -48,11 +50,13 @@ pub(super) enum Obstacle {
     Ask,
     /// Its dead letter cannot be written; so its partition waits until it can.
     Unwritable(String),
+    /// No broker takes its reply now, and its partition waits until one does.
+    Away(Arc<str>),
 }
 
 impl<U> Outcome<U> {
     pub(super) fn new(unit: U, ending: Ending) -> Self {
-        Self { unit, ending, unwritable: None }
+        Self { unit, ending, unwritable: None, is_dated_now: false }
     }
 
     /// Bytes that it holds beside its record.
@@ -78,6 +82,7 @@ impl<U: Unit> Outcome<U> {
         if let Ending::Reply(record) = &self.ending {
             match refusal(record, directory, may_wait)? {
                 None => return Ok(vec![record.clone()]),
+                Some(Refusal::Away) => return Err(Obstacle::Away(record.topic.clone())),
                 Some(Refusal::Topic(reason)) => self.fail(topic_refused(record, &reason), None),
                 Some(Refusal::Size(max)) => self.fail(too_large(record, Some(max)), Some(Reply::Error(500))),
             }
@@ -87,16 +92,20 @@ impl<U: Unit> Outcome<U> {
             return Err(Obstacle::Unwritable(error));
         }
         let topic = self.unit.dead_letter_topic();
-        let KnownTopic { partitions, max_message_bytes } = match ask(directory, &topic, may_wait)? {
+        let KnownTopic { partitions, max_message_bytes, .. } = match ask(directory, &topic, may_wait)? {
+            Ok(known) if known.is_away => return Err(Obstacle::Unwritable(NOBODY_HAS_IT.to_owned())),
             Ok(known) => known,
             Err(TopicProblem::Refused(reason)) => {
-                let advice = "make the topic, or let this tenant write to it";
-                return Err(Obstacle::Unwritable(format!("{reason}; {advice}")));
+                return Err(Obstacle::Unwritable(format!("{reason}; {MAKE_OR_ALLOW}")));
             }
             Err(TopicProblem::NoAnswer(reason)) => return Err(Obstacle::Unwritable(reason)),
         };
         let max_bytes = max_message_bytes.map(|max| max.saturating_sub(BATCH_OVERHEAD));
-        let mut records = vec![Arc::new(self.unit.dead_letter(failure, partitions, max_bytes))];
+        let mut letter = self.unit.dead_letter(failure, partitions, max_bytes);
+        if self.is_dated_now {
+            letter.timestamp = None;
+        }
+        let mut records = vec![Arc::new(letter)];
         let record = match answer {
             None => None,
             Some(Reply::Record(record)) => Some(record.clone()),
@@ -105,8 +114,17 @@ impl<U: Unit> Outcome<U> {
         if let Some(record) = record {
             match refusal(&record, directory, may_wait)? {
                 None => records.push(record),
-                Some(Refusal::Topic(reason)) => drop_answer(answer, &record, &reason),
-                Some(Refusal::Size(max)) => drop_answer(answer, &record, &too_large(&record, Some(max)).message),
+                Some(refusal) => {
+                    drop_answer(
+                        &record,
+                        &match refusal {
+                            Refusal::Topic(reason) => reason,
+                            Refusal::Away => NOBODY_HAS_IT.to_owned(),
+                            Refusal::Size(max) => too_large(&record, Some(max)).message.to_string(),
+                        },
+                    );
+                    *answer = None;
+                }
             }
         } else {
             *answer = None;
@@ -125,20 +143,22 @@ impl<U: Unit> Outcome<U> {
     ) {
         let record = &records[index];
         match (&mut self.ending, cause) {
-            (Ending::DeadLetter { answer, .. }, _) if index > 0 => drop_answer(answer, record, error),
-            (Ending::DeadLetter { .. }, Cause::TooLarge) => {
-                let advice = "raise `max.message.bytes` of the topic, at least to what the source topic takes";
-                self.unwritable = Some(format!("{error}; {advice}"));
+            (Ending::DeadLetter { answer, .. }, _) if index > 0 => {
+                drop_answer(record, error);
+                *answer = None;
             }
-            (Ending::DeadLetter { .. }, _) => {
-                self.unwritable = Some(format!("{error}; make the topic, or let this tenant write to it"));
+            (Ending::DeadLetter { .. }, Cause::OtherTime) if !self.is_dated_now => self.is_dated_now = true,
+            (Ending::DeadLetter { .. }, Cause::TooLarge) => self.unwritable = Some(format!("{error}; {RAISE}")),
+            (Ending::DeadLetter { .. }, Cause::Topic { .. }) => {
+                self.unwritable = Some(format!("{error}; {MAKE_OR_ALLOW}"));
             }
-            (_, Cause::Topic) => {
-                directory.refuse(&record.topic, error.to_owned());
+            (Ending::DeadLetter { .. }, _) => self.unwritable = Some(error.to_owned()),
+            (_, Cause::Topic { is_missing }) => {
+                directory.refuse(&record.topic, error.to_owned(), *is_missing);
                 self.fail(topic_refused(record, error), None);
             }
             (_, Cause::TooLarge) => self.fail(too_large(record, None), Some(Reply::Error(500))),
-            (_, Cause::Other) => {
+            (_, Cause::OtherTime | Cause::Other) => {
                 let message = format!("the broker refuses the reply to {}: {error}", record.topic);
                 self.fail(Failure::new(Reason::ReplyFailed, message), Some(Reply::Error(500)));
             }
@@ -164,16 +184,18 @@ impl<U: Unit> Outcome<U> {
 
 /// Why a record that was sent can never be written.
 pub(super) enum Cause {
-    Topic,
+    Topic { is_missing: bool },
     TooLarge,
+    OtherTime,
     Other,
 }
 
 impl Cause {
     pub(super) fn of(error: &DeliveryError) -> Self {
         match error {
-            DeliveryError::Topic(_) => Self::Topic,
+            DeliveryError::Topic(_) => Self::Topic { is_missing: error.is_missing() },
             error if error.is_too_large() => Self::TooLarge,
+            error if error.is_of_another_time() => Self::OtherTime,
             _ => Self::Other,
         }
     }
@@ -181,12 +203,14 @@ impl Cause {
 
 enum Refusal {
     Topic(String),
+    Away,
     Size(usize),
 }
 
 /// Whether the record's topic is known not to take it.
 fn refusal(record: &OutgoingRecord, directory: &Directory, may_wait: bool) -> Result<Option<Refusal>, Obstacle> {
     Ok(match ask(directory, &record.topic, may_wait)? {
+        Ok(known) if known.is_away => Some(Refusal::Away),
         Ok(KnownTopic { max_message_bytes: Some(max), .. }) if record.size() + BATCH_OVERHEAD > max => {
             Some(Refusal::Size(max))
         }
@@ -205,12 +229,4 @@ fn ask(directory: &Directory, topic: &Arc<str>, may_wait: bool) -> Result<Result
 
 fn topic_refused(record: &OutgoingRecord, reason: &str) -> Failure {
     Failure::new(Reason::ReplyFailed, format!("the broker refuses the reply topic {}: {reason}", record.topic))
-}
-
-fn drop_answer(answer: &mut Option<Reply>, record: &OutgoingRecord, error: &str) {
-    tracing::warn!(
-        target: "callgate::settle", code = "run.answer-dropped", topic = %record.topic, error,
-        "an answer beside a dead letter could not be written and is dropped"
-    );
-    *answer = None;
 }

@@ -69,7 +69,7 @@ fn nothing_is_written_for_a_partition_that_has_gone() {
 #[test]
 fn nothing_of_its_partition_overtakes_a_dead_letter_that_cannot_be_written() {
     let mut desk = Desk::new();
-    desk.directory.refuse(&"letters".into(), "it is missing".into());
+    desk.directory.refuse(&"letters".into(), "it is missing".into(), true);
     desk.hand_over(0, 10, Ending::Done);
     desk.hand_over(0, 11, Ending::dead_letter(failure(), Answer::Nothing));
     desk.hand_over(0, 12, Ending::Done);
@@ -80,15 +80,15 @@ fn nothing_of_its_partition_overtakes_a_dead_letter_that_cannot_be_written() {
     thread::sleep(desk.backlog.idle());
     desk.backlog.try_again();
     assert_eq!(desk.offsets(), [0; 0], "the topic must be asked about anew");
-    desk.directory.refuse(&"letters".into(), "it is still missing".into());
+    desk.directory.refuse(&"letters".into(), "it is still missing".into(), true);
     assert_eq!(desk.offsets(), [0; 0]);
 }
 
 #[test]
 fn a_reply_to_a_refused_topic_becomes_a_dead_letter() {
     let mut desk = Desk::new();
-    desk.directory.refuse(&"answers".into(), "it may not be written to".into());
-    desk.directory.refuse(&"letters".into(), "it is missing".into());
+    desk.directory.refuse(&"answers".into(), "it may not be written to".into(), false);
+    desk.directory.refuse(&"letters".into(), "it is missing".into(), true);
     desk.hand_over(0, 10, Ending::Reply(Arc::new(record("answers", 1))));
     assert_eq!(desk.offsets(), [0; 0]);
     assert!(desk.stopped.load(Ordering::Relaxed), "and that one cannot be written either");

@@ -1,11 +1,12 @@
 //! A writer: a thread with a transactional producer, which may wait for the broker as long as it likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use callgate_core::record::OutgoingRecord;
 use callgate_core::transaction::{self, Blame, Fate as RecordFate, Written, blame};
 
 use super::super::outbox::MAX_PAUSE;
@@ -24,6 +25,8 @@ const TAKE_OVER: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts at the same; doubled up to a second, or where nothing works at all to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// A topic that is missing is mostly about to be made, or was made anew: so often is it asked about before that is believed.
+const DOUBTS: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -36,6 +39,8 @@ pub(super) struct Writer<U: Unit> {
     pause: Duration,
     /// The topics were asked about again since the broker refused a transaction and named nobody.
     asked_again: bool,
+    /// How often since the last commit a topic was not believed to be missing.
+    doubts: u32,
 }
 
 impl<U: Unit> Writer<U> {
@@ -46,7 +51,7 @@ impl<U: Unit> Writer<U> {
             .spawn(move || {
                 let backlog = Backlog::new(queue, common.directory.clone());
                 let pause = FIRST_PAUSE;
-                Self { id, common, group, backlog, producer: None, pause, asked_again: false }.run();
+                Self { id, common, group, backlog, producer: None, pause, asked_again: false, doubts: 0 }.run();
             })
             .expect("the system has a thread left");
     }
@@ -87,7 +92,7 @@ impl<U: Unit> Writer<U> {
         match fate {
             Fate::Committed => {
                 self.pause = FIRST_PAUSE;
-                self.asked_again = false;
+                (self.asked_again, self.doubts) = (false, 0);
                 self.backlog.end(batch);
             }
             Fate::Aborted { failed, cause, is_broken } => {
@@ -109,6 +114,15 @@ impl<U: Unit> Writer<U> {
         cause: Option<TransactionError>,
     ) {
         let is_refused = cause.as_ref().is_some_and(|cause| cause.kind == TransactionErrorKind::Content);
+        let missing = failed_with(&batch, failed, DeliveryError::is_missing);
+        if self.doubts < DOUBTS && self.backlog.are_there(&missing) {
+            self.doubts += 1;
+            if let Some(producer) = &self.producer {
+                missing.iter().for_each(|record| producer.learn(&record.topic, PATIENCE));
+            }
+            self.backlog.put_back(batch);
+            return self.rest();
+        }
         let places = batch
             .iter()
             .enumerate()
@@ -130,6 +144,7 @@ impl<U: Unit> Writer<U> {
                     self.asked_again = is_refused;
                     self.backlog.ask_again(&batch);
                 }
+                self.backlog.timed_out(&timed_out(&batch, failed));
                 self.backlog.put_back(batch);
                 self.rest();
             }
@@ -142,7 +157,7 @@ impl<U: Unit> Writer<U> {
                     let (outcome, index) = places[place];
                     let ready = &mut batch[outcome];
                     let error = failed.get(&place);
-                    let kind = error.map_or(Cause::Topic, Cause::of);
+                    let kind = error.map_or(Cause::Topic { is_missing: false }, Cause::of);
                     let reason = error.map(ToString::to_string).or_else(|| Some(cause.as_ref()?.reason.clone()));
                     let reason = reason.unwrap_or_default();
                     ready.outcome.refuse(index, &ready.records, &reason, &self.common.directory, &kind);
@@ -226,6 +241,26 @@ impl<U: Unit> Writer<U> {
         thread::sleep(self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// The records of an aborted batch that failed so.
+fn failed_with<U: Unit>(
+    batch: &[Ready<U>],
+    failed: &BTreeMap<usize, DeliveryError>,
+    is: fn(&DeliveryError) -> bool,
+) -> Vec<Arc<OutgoingRecord>> {
+    let records = batch.iter().flat_map(|ready| &ready.records).enumerate();
+    records.filter(|(place, _)| failed.get(place).is_some_and(is)).map(|(_, record)| record.clone()).collect()
+}
+
+/// Those for which the time was over while others arrived, elsewhere: so it is not for the broker as a whole.
+fn timed_out<U: Unit>(batch: &[Ready<U>], failed: &BTreeMap<usize, DeliveryError>) -> Vec<Arc<OutgoingRecord>> {
+    let records = batch.iter().flat_map(|ready| &ready.records).enumerate();
+    let arrived: BTreeSet<_> =
+        records.filter(|(place, _)| !failed.contains_key(place)).map(|(_, record)| &record.topic).collect();
+    let mut timed_out = failed_with(batch, failed, DeliveryError::is_timeout);
+    timed_out.retain(|record| !arrived.is_empty() && !arrived.contains(&record.topic));
+    timed_out
 }
 
 fn fate_of(failed: Option<&DeliveryError>) -> RecordFate {
