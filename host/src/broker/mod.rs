@@ -24,7 +24,7 @@ pub use partitions::TopicPartition;
 pub use producer::{DeliveryError, Haste, Producer, Shipment};
 pub use questions::{Committed, Ends, GroupQuestions};
 pub use requester::Requester;
-pub use settings::{ClientSettings, FETCHED_AHEAD, PRODUCER_BUFFER, PropertyRefusal, check_property};
+pub use settings::{ClientSettings, FETCHED_AHEAD, PRODUCER_BUFFER, PropertyRefusal, check_properties, check_property};
 pub use transactional::{GroupMembership, TransactionError, TransactionErrorKind, TransactionalProducer};
 pub use wake::Wake;
 

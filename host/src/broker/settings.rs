@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaConfRes;
 
 /// Bytes that a producer's queue takes at most while the broker is slower than the handlers.
@@ -16,6 +18,9 @@ pub const FETCHED_AHEAD: usize = 2 << 20;
 /// How long the broker keeps a transaction open whose producer says nothing any more. So long whoever takes a partition
 /// over may have to wait after a crash.
 pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Heartbeats that a session must have room for, as Kafka's own documentation advises.
+const HEARTBEATS: u64 = 3;
 
 /// How to reach the brokers, and as whom: one tenant's, or the operator's for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,4 +161,38 @@ pub fn check_property(name: &str, value: &str) -> Result<(), PropertyRefusal> {
         Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => Err(PropertyRefusal::Unknown),
         Err(_) => Err(PropertyRefusal::Invalid),
     }
+}
+
+/// Whether librdkafka takes all of these properties together, in each kind of client that the host has. Makes the clients,
+/// without brokers, and drops them.
+///
+/// # Errors
+/// Its own sentence, or ours on what it takes and the broker would not.
+pub fn check_properties(properties: &[(&str, &str)]) -> Result<(), String> {
+    let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let settings = ClientSettings { bootstrap_servers: String::new(), properties, embedded: false };
+    let consumer = settings.consumer("callgate", None);
+    let milliseconds = |name| consumer.get(name).and_then(|value: &str| value.parse::<u64>().ok());
+    if let (Some(session), Some(heartbeat)) =
+        (milliseconds("session.timeout.ms"), milliseconds("heartbeat.interval.ms"))
+        && session < HEARTBEATS * heartbeat
+    {
+        return Err(format!(
+            "`session.timeout.ms` is {session}, and must be at least {HEARTBEATS} times `heartbeat.interval.ms`, which is \
+             {heartbeat}: else one that is late costs the member its partitions"
+        ));
+    }
+    let without_brokers = |mut config: ClientConfig| {
+        config.remove("bootstrap.servers");
+        config.set_log_level(RDKafkaLogLevel::Emerg);
+        config
+    };
+    let refused = |error: KafkaError| match error {
+        KafkaError::ClientCreation(reason) => reason,
+        error => error.to_string(),
+    };
+    without_brokers(consumer).create::<BaseConsumer>().map_err(refused)?;
+    without_brokers(settings.producer()).create::<BaseProducer>().map_err(refused)?;
+    without_brokers(settings.transactional_producer("callgate")).create::<BaseProducer>().map_err(refused)?;
+    Ok(())
 }

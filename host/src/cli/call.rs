@@ -63,11 +63,11 @@ impl Call {
         }
         let reply_to = self.reply_to.clone().unwrap_or_else(|| format!("{}.replies", self.topic));
         if reply_to == self.topic {
-            eprintln!("error: the reply cannot come to {reply_to}, the topic of the request: name another one");
+            tell!("error: the reply cannot come to {reply_to}, the topic of the request: name another one");
             return Ok(ExitCode::from(WRONG_CONFIGURATION));
         }
         if self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(REPLY_TO)) {
-            eprintln!("error: `{REPLY_TO}` is given by --reply-to; only with --no-reply may it be any --header");
+            tell!("error: `{REPLY_TO}` is given by --reply-to; only with --no-reply may it be any --header");
             return Ok(ExitCode::from(WRONG_CONFIGURATION));
         }
         let (request, correlation) = self.request(&reply_to)?;

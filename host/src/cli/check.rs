@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::compile_component::compiler;
 use super::input::cache_dir;
-use super::{Format, WRONG_CONFIGURATION, check_property, counted};
+use super::{Format, PROPERTY_CHECK, WRONG_CONFIGURATION, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::deploy::{self, Deployment, Found, Snapshot};
 use crate::invoke::{CacheSettings, HostError};
@@ -47,13 +47,13 @@ impl Check {
     /// Checks and prints: what was found on stdout, how many of what on stderr.
     pub(super) fn run(self) -> ExitCode {
         let OperatorRead { operator, faults } =
-            Operator::read(&self.config, &Environment::of_this_process(), &check_property);
+            Operator::read(&self.config, &Environment::of_this_process(), PROPERTY_CHECK);
         let directory = operator.as_ref().map(|operator| operator.deploy.directory.clone());
         let missing = directory.filter(|directory| !directory.exists());
         let (deployment, imports) = match operator.as_ref().map(read).transpose() {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => {
-                eprintln!("error: components cannot be checked: {error}");
+                tell!("error: components cannot be checked: {error}");
                 return ExitCode::FAILURE;
             }
         };
@@ -62,7 +62,9 @@ impl Check {
             // Faulty settings have their defaults here, which are not for anybody's brokers.
             match operator.filter(|_| report.faults.is_empty()) {
                 Some(operator) => report.online = Some(online::check(&operator, &report)),
-                None => eprintln!("the brokers are not asked while the operator's file has faults"),
+                None => {
+                    tell!("the brokers are not asked while the operator's file has faults");
+                }
             }
         }
         let mut stdout = io::stdout().lock();
@@ -75,9 +77,9 @@ impl Check {
             return ExitCode::FAILURE;
         }
         if let Some(missing) = missing {
-            eprintln!("the deploy directory {} is not there yet, so there is no handler to check", missing.display());
+            tell!("the deploy directory {} is not there yet, so there is no handler to check", missing.display());
         }
-        eprintln!("{}", report.summary());
+        tell!("{}", report.summary());
         if report.all_faults().next().is_some() { ExitCode::from(WRONG_CONFIGURATION) } else { ExitCode::SUCCESS }
     }
 }

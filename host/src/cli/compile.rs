@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::compile_component::compiler;
 
-use super::{Format, WRONG_CONFIGURATION, check_property, counted};
+use super::{Format, PROPERTY_CHECK, WRONG_CONFIGURATION, counted};
 use crate::config::{Code, Environment, Operator, OperatorRead};
 use crate::deploy::{Listed, Snapshot};
 use crate::invoke::{Artifact, CacheSettings, Compiler};
@@ -46,16 +46,18 @@ impl Compile {
         let compiler = match compiler(&settings) {
             Ok(compiler) => compiler,
             Err(error) => {
-                eprintln!("error: {error}");
+                tell!("error: {error}");
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
         let directory = &operator.deploy.directory;
         if !directory.exists() {
-            eprintln!("the deploy directory {} is not there yet, so there is nothing to compile", directory.display());
+            tell!("the deploy directory {} is not there yet, so there is nothing to compile", directory.display());
         }
         let snapshot = Snapshot::now(directory, verify);
-        snapshot.faults().iter().for_each(|fault| eprintln!("{fault}"));
+        snapshot.faults().iter().for_each(|fault| {
+            tell!("{fault}");
+        });
         let components = snapshot.components();
         let mut refused = snapshot.faults().len();
         // What was compiled is in use until all is, so that it is not pruned.
@@ -69,20 +71,22 @@ impl Compile {
             }
         }
         compiler.prune_cache();
-        eprintln!("{}, {refused} refused, in {}", counted(components.len(), "component"), settings.folder.display());
+        tell!("{}, {refused} refused, in {}", counted(components.len(), "component"), settings.folder.display());
         Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// The operator's file, as far as it is needed, and the cache to fill. What is wrong is printed.
     fn settings(&self) -> Option<(Operator, CacheSettings)> {
         let OperatorRead { operator, mut faults } =
-            Operator::read(&self.config, &Environment::of_this_process(), &check_property);
+            Operator::read(&self.config, &Environment::of_this_process(), PROPERTY_CHECK);
         if operator.as_ref().is_some_and(|operator| operator.deploy.is_sound) {
             faults.retain(|fault| fault.code != Code::Reference);
         }
         let Some(operator) = operator.filter(|_| faults.is_empty()) else {
-            faults.iter().for_each(|fault| eprintln!("{fault}"));
-            eprintln!("nothing is compiled: {} in the operator's file", counted(faults.len(), "fault"));
+            faults.iter().for_each(|fault| {
+                tell!("{fault}");
+            });
+            tell!("nothing is compiled: {} in the operator's file", counted(faults.len(), "fault"));
             return None;
         };
         let mut settings = code_cache(&operator);
@@ -134,7 +138,7 @@ fn compile(Listed { name, file }: &Listed, compiler: &Compiler) -> anyhow::Resul
     let bytes = file.read().with_context(|| format!("{name} cannot be read"))?;
     let is_new = !compiler.has(&bytes);
     if is_new {
-        eprintln!("compiling {}, {} KiB", Printable(name), bytes.len() / 1024);
+        tell!("compiling {}, {} KiB", Printable(name), bytes.len() / 1024);
     }
     let began = Instant::now();
     match compiler.load(&bytes) {

@@ -58,7 +58,7 @@ impl Dev {
         let folder = match self.deploy(handlers) {
             Ok(folder) => folder,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                tell!("error: {error:#}");
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
@@ -173,7 +173,7 @@ async fn serve(
         if !decided && overview.is_decided() {
             decided = true;
             if overview.handlers().iter().all(|handler| handler.running.is_none()) {
-                eprintln!("error: there is no handler to run in {}", folder.source().display());
+                tell!("error: there is no handler to run in {}", folder.source().display());
                 break ExitCode::from(WRONG_CONFIGURATION);
             }
             lines.welcome(&broker.bootstrap_servers());

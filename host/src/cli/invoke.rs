@@ -88,21 +88,21 @@ impl Invoke {
                 if let Some(reply) = reply
                     && let Err(error) = print_reply(&reply, self.format)
                 {
-                    eprintln!("callgate: the reply cannot be printed: {error}");
+                    tell!("callgate: the reply cannot be printed: {error}");
                     return ExitCode::FAILURE;
                 }
                 if let Some(failure) = &failure {
-                    eprintln!("callgate: {failure}");
+                    tell!("callgate: {failure}");
                     // The first line of a trap is what the message has said.
                     for frame in failure.trap.iter().flat_map(|trap| trap.lines().skip(1)) {
-                        eprintln!("{frame}");
+                        tell!("{frame}");
                     }
                 }
                 let is_error = status.is_some_and(|status| status.is_client_error() || status.is_server_error());
                 if failure.is_some() || (self.fail && is_error) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
             }
             Err(error) => {
-                eprintln!("callgate: {error:#}");
+                tell!("callgate: {error:#}");
                 ExitCode::from(WRONG_CONFIGURATION)
             }
         }

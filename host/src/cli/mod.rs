@@ -5,8 +5,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::broker::{self, PropertyRefusal};
-use crate::config::PropertyProblem;
+use crate::config::{PropertyCheck, PropertyProblem};
 use crate::telemetry::log::{self, LogFormat};
+
+/// Says something to whoever has given the command, on stderr. Nobody may listen any more, which is no reason to fail.
+macro_rules! tell {
+    ($($words:tt)*) => {
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($words)*)));
+    };
+}
 
 mod call;
 mod check;
@@ -85,7 +92,7 @@ enum Format {
 pub fn main() -> ExitCode {
     let Arguments { command, log_format, log_level } = Arguments::parse();
     if let Err(error) = log::init(log_format, log_level.as_deref().unwrap_or(command.log_level())) {
-        eprintln!("error: {error:#}");
+        tell!("error: {error:#}");
         return ExitCode::from(WRONG_CONFIGURATION);
     }
     let status = match command {
@@ -98,12 +105,15 @@ pub fn main() -> ExitCode {
         Command::CompileComponent(compile) => Ok(compile.run()),
     };
     status.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        tell!("error: {error:#}");
         ExitCode::FAILURE
     })
 }
 
-/// Asks the Kafka client about a property, for the room that reads the configuration.
+/// Asks the Kafka client about properties, for the room that reads the configuration.
+const PROPERTY_CHECK: PropertyCheck<'static> =
+    PropertyCheck { one: &check_property, together: &broker::check_properties };
+
 fn check_property(name: &str, value: &str) -> Result<(), PropertyProblem> {
     broker::check_property(name, value).map_err(|refusal| match refusal {
         PropertyRefusal::Unknown => PropertyProblem::Unknown,

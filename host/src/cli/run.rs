@@ -9,7 +9,7 @@ use futures::future::OptionFuture;
 
 use super::compile_component::compiler;
 use super::signals::{Asked, Signals};
-use super::{WRONG_CONFIGURATION, check_property, counted};
+use super::{PROPERTY_CHECK, WRONG_CONFIGURATION, counted};
 use crate::config::{Environment, Fault, Operator, OperatorRead};
 use crate::invoke::Compiler;
 use crate::machine;
@@ -42,15 +42,17 @@ impl Run {
         let operator = match read(&self.config) {
             Ok(operator) => operator,
             Err(faults) => {
-                faults.iter().for_each(|fault| eprintln!("{fault}"));
-                eprintln!("callgate does not start: {} in the operator's file", counted(faults.len(), "fault"));
+                faults.iter().for_each(|fault| {
+                    tell!("{fault}");
+                });
+                tell!("callgate does not start: {} in the operator's file", counted(faults.len(), "fault"));
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
         let compiler = match compiler(&code_cache(&operator)) {
             Ok(compiler) => Arc::new(compiler.on_one_core()),
             Err(error) => {
-                eprintln!("{}: [deploy] cache: {error}", self.config.display());
+                tell!("{}: [deploy] cache: {error}", self.config.display());
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
@@ -64,7 +66,7 @@ impl Run {
 
 /// The operator's file, or all that is wrong with it.
 fn read(config: &Path) -> Result<Operator, Vec<Fault>> {
-    let OperatorRead { operator, faults } = Operator::read(config, &Environment::of_this_process(), &check_property);
+    let OperatorRead { operator, faults } = Operator::read(config, &Environment::of_this_process(), PROPERTY_CHECK);
     operator.filter(|_| faults.is_empty()).ok_or(faults)
 }
 

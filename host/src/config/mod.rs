@@ -30,7 +30,7 @@ pub(crate) use names::check_name;
 pub use names::is_name;
 pub use operator::{Admin, Deploy, HostLimits, Memory, Operator, OperatorRead};
 pub use outbound::AllowedOrigin;
-pub use properties::{Properties, PropertyCheck, PropertyProblem};
+pub use properties::{Properties, PropertyCheck, PropertyProblem, TogetherCheck};
 pub use references::Environment;
 pub use resolve::HandlerRoute;
 pub(crate) use resolve::resolve;

@@ -108,7 +108,7 @@ impl Operator {
     /// Reads what is written in `callgate.toml`'s language, but in no file: what `callgate dev` has instead of one.
     pub fn from_text(text: String) -> OperatorRead {
         let source = Source { name: "(built in)".into(), text };
-        Self::read_text(source, Path::new(""), &Environment::default(), &|_, _| Ok(()))
+        Self::read_text(source, Path::new(""), &Environment::default(), PropertyCheck::NONE)
     }
 
     fn read_text(source: Source, folder: &Path, environment: &Environment, check: PropertyCheck<'_>) -> OperatorRead {
@@ -124,7 +124,7 @@ fn read(root: &mut Section<'_>, folder: &Path, check: PropertyCheck<'_>) -> Oper
     let kafka = root.within("kafka", |section| {
         let (kafka, sound) = section.is_sound(|section| kafka::read(section, folder, check));
         if sound {
-            for fault in properties::check_security(&kafka.properties, &kafka.place) {
+            for fault in properties::check_together(&kafka.properties, &kafka.place, check) {
                 section.add(fault);
             }
         }

@@ -10,7 +10,7 @@ use super::secret::Secret;
 mod refused;
 mod security;
 
-pub(crate) use security::check_security;
+use security::check_security;
 
 /// Properties as they are handed to the client, each with the place where it was written.
 ///
@@ -50,8 +50,36 @@ pub enum PropertyProblem {
     Invalid,
 }
 
-/// Asks the Kafka client whether it would take a property: a port, since only one room knows the client.
-pub type PropertyCheck<'a> = &'a dyn Fn(&str, &str) -> Result<(), PropertyProblem>;
+/// Asks the Kafka client what it would take: a port, since only one room knows the client.
+#[derive(Clone, Copy)]
+pub struct PropertyCheck<'a> {
+    /// Whether it takes this property, by name and value.
+    pub one: &'a dyn Fn(&str, &str) -> Result<(), PropertyProblem>,
+    /// Whether it takes all of these together; a sentence where it does not. It may not hold a value.
+    pub together: TogetherCheck<'a>,
+}
+
+/// Takes names and values.
+pub type TogetherCheck<'a> = &'a dyn Fn(&[(&str, &str)]) -> Result<(), String>;
+
+impl PropertyCheck<'_> {
+    /// Takes everything.
+    pub const NONE: PropertyCheck<'static> = PropertyCheck { one: &|_, _| Ok(()), together: &|_| Ok(()) };
+}
+
+/// Checks what one client will have, all together. `section` is where it is written.
+pub(crate) fn check_together(properties: &Properties, section: &Place, check: PropertyCheck<'_>) -> Vec<Fault> {
+    let faults = check_security(properties, section);
+    if !faults.is_empty() {
+        return faults;
+    }
+    let all: Vec<_> = properties.iter().map(|(name, value)| (name, value.expose())).collect();
+    let refused = (check.together)(&all).err().map(|reason| {
+        let message = format!("the Kafka client does not take these properties together: {reason}");
+        Fault::new(section, Code::PropertyInvalid, message, "see the properties in librdkafka's CONFIGURATION.md")
+    });
+    refused.into_iter().collect()
+}
 
 /// Whose clients the properties are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +149,7 @@ fn admit(name: &str, value: &Text, scope: Scope, place: &Place, check: PropertyC
         let message = format!("`{name}` names {}, which is not there", value.shown);
         return Err(Fault::new(place, Code::FileNotRead, message, "give the path of a file that the host can read"));
     }
-    check(name, &value.value).map_err(|problem| match problem {
+    (check.one)(name, &value.value).map_err(|problem| match problem {
         PropertyProblem::Unknown => Fault::new(
             place,
             Code::PropertyInvalid,

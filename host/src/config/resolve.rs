@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::breaker::BreakerPolicy;
+use callgate_core::dead_letter::takes_dead_letters;
 use callgate_core::route::{ClientErrors, Instances, Route, TopicSelector, WithoutReplyTo, valid_topic_name};
 
 use super::fault::{Code, Fault, Located, Place};
@@ -132,6 +133,8 @@ fn check_reply_to(route: &RouteManifest, tenant: &Tenant) -> Option<Fault> {
             format!("{topic} is the topic that the route consumes: each reply would be a new request"),
             "reply to another topic",
         )
+    } else if takes_dead_letters(topic, &tenant.settings.dead_letter) {
+        (format!("{topic} is a topic of dead letters, which only the host writes"), "reply to another topic")
     } else {
         return None;
     };

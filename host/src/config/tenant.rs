@@ -176,7 +176,7 @@ fn read_properties(section: &mut Section<'_>, kafka: &Kafka, folder: &Path, chec
         section.is_sound(|section| properties::read(section, "kafka_properties", Scope::Tenant, folder, check));
     if sound && properties.iter().next().is_some() {
         let place = section.place().clone();
-        for fault in properties::check_security(&kafka.properties.overlaid_with(&properties), &place) {
+        for fault in properties::check_together(&kafka.properties.overlaid_with(&properties), &place, check) {
             section.add(fault);
         }
     }

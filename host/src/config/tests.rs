@@ -17,7 +17,7 @@ fn read<const N: usize>(text: &str, variables: [(&str, &str); N]) -> OperatorRea
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("callgate.toml");
     std::fs::write(&path, text).expect("a file");
-    Operator::read(&path, &Environment::from(variables), &client)
+    Operator::read(&path, &Environment::from(variables), PropertyCheck { one: &client, together: &|_| Ok(()) })
 }
 
 /// Reads a file without faults.

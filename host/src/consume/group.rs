@@ -205,6 +205,7 @@ impl Group {
                      Is another host running with the same instance_id? Restart this one"
                 );
                 self.fence_all();
+                self.status.update(|status| status.failed = Some(error));
             }
             GroupEvent::Revoked { ref partitions, lost: true } => {
                 self.fence_lost(partitions);

@@ -15,6 +15,8 @@ pub struct GroupSnapshot {
     pub joined: bool,
     /// The last topic that was found missing or forbidden since partitions came last. As long as all are, nothing is joined.
     pub unavailable: Option<String>,
+    /// Why its client can do nothing any more: only a restart helps.
+    pub failed: Option<String>,
     /// The group has been left, for good.
     pub left: bool,
     /// Partitions given to it that are not polled yet: their offsets are being asked for.

@@ -4,7 +4,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Environment;
+use crate::config::{Environment, PropertyCheck};
 
 /// An operator's file and a deploy directory.
 struct House {
@@ -35,7 +35,7 @@ impl House {
 
     fn read_with(&self, verify: Verify) -> Deployment {
         let path = self.folder.path().join("callgate.toml");
-        let read = Operator::read(&path, &Environment::default(), &|_, _| Ok(()));
+        let read = Operator::read(&path, &Environment::default(), PropertyCheck::NONE);
         assert_eq!(read.faults, []);
         let operator = read.operator.expect("a sound file");
         super::read(&operator, &Snapshot::now(&operator.deploy.directory, verify))

@@ -44,6 +44,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) jobs: &'a Arc<Jobs>,
     pub(super) memory: &'a Arc<Room>,
     pub(super) pollers: &'a mut Pollers,
+    /// Tenants whose clients cannot be made, each with the client's own sentence.
+    pub(super) refused: &'a mut BTreeMap<Arc<str>, String>,
 }
 
 impl Clients {
@@ -126,6 +128,7 @@ impl Clients {
             }
             Err(error) => {
                 tell_refused(&self.tenant, &error);
+                around.refused.insert(self.tenant.name.clone(), error);
                 false
             }
         }

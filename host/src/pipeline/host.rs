@@ -62,6 +62,8 @@ pub struct Host {
     leaving: Vec<(Arc<str>, Clients)>,
     // What is wanted, and cannot be yet.
     unfinished: Option<(Vec<Arc<Handler>>, Instant)>,
+    // Tenants whose clients cannot be made, and why.
+    refused: BTreeMap<Arc<str>, String>,
     // What the instances hold that are kept warm.
     _warm: SetAside,
     network: Network,
@@ -102,6 +104,7 @@ impl Host {
             tenants: BTreeMap::new(),
             leaving: Vec::new(),
             unfinished: None,
+            refused: BTreeMap::new(),
             network,
             watchdog,
         })
@@ -140,6 +143,7 @@ impl Host {
                 self.leaving.push((name, clients));
             }
         }
+        self.refused.clear();
         let mut complete = true;
         for (name, handlers) in wanted {
             complete &= self.follow_tenant(&name, &handlers);
@@ -158,6 +162,7 @@ impl Host {
                 }
                 Err(error) => {
                     tell_refused(&handlers[0].tenant, &error);
+                    self.refused.insert(name.clone(), error);
                     return false;
                 }
             }
@@ -168,6 +173,7 @@ impl Host {
             jobs: &self.jobs,
             memory: &self.memory,
             pollers: &mut self.pollers,
+            refused: &mut self.refused,
         };
         clients.follow(handlers, &mut around)
     }
@@ -189,6 +195,13 @@ impl Host {
         if let Some((handlers, _)) = self.unfinished.take_if(|(_, since)| left || since.elapsed() > REFUSED_PAUSE) {
             self.follow(&handlers);
         }
+    }
+
+    /// Tenants whose clients cannot be made, a sentence each.
+    pub(super) fn refused_clients(&self) -> Vec<String> {
+        let sentence =
+            |(tenant, error): (&Arc<str>, &String)| format!("{tenant}: its Kafka client cannot be made: {error}");
+        self.refused.iter().map(sentence).collect()
     }
 
     /// The groups that run, as an operator may see them.

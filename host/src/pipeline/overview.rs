@@ -19,6 +19,7 @@ const TOO_LONG: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Overview {
     groups: ArcSwap<Vec<GroupView>>,
+    refused_clients: ArcSwap<Vec<String>>,
     workers: OnceLock<Vec<Arc<Pulse>>>,
     handlers: ArcSwap<Vec<HandlerStatus>>,
     decided: AtomicBool,
@@ -78,6 +79,11 @@ impl Overview {
         self.groups.load_full()
     }
 
+    /// Tenants whose groups cannot be joined, since their clients cannot be made: a sentence each.
+    pub fn refused_clients(&self) -> Arc<Vec<String>> {
+        self.refused_clients.load_full()
+    }
+
     /// The handlers that run or are refused.
     pub fn handlers(&self) -> Arc<Vec<HandlerStatus>> {
         self.handlers.load_full()
@@ -112,8 +118,9 @@ impl Overview {
         self.workers.get_or_init(|| workers.to_vec());
     }
 
-    pub(super) fn set_groups(&self, groups: Vec<GroupView>) {
+    pub(super) fn set_groups(&self, groups: Vec<GroupView>, refused_clients: Vec<String>) {
         self.groups.store(Arc::new(groups));
+        self.refused_clients.store(Arc::new(refused_clients));
     }
 
     pub(super) fn set_handlers(&self, handlers: Vec<HandlerStatus>, decided: bool) {

@@ -162,7 +162,7 @@ impl State {
                 self.look(now);
             }
             self.host.go_on();
-            self.overview.set_groups(self.host.groups());
+            self.overview.set_groups(self.host.groups(), self.host.refused_clients());
         }
         let Self { host, loads, known, .. } = self;
         // Ends the loader once it has done with what it is at: nothing else is wanted any more.
@@ -309,7 +309,7 @@ impl State {
     }
 
     fn publish(&self) {
-        self.overview.set_groups(self.host.groups());
+        self.overview.set_groups(self.host.groups(), self.host.refused_clients());
         let handlers = self.rollout.all().map(|(name, running, latest)| HandlerStatus {
             name: name.clone(),
             running: running.map(|version| (version.version.clone(), version.callable.digest().clone())),

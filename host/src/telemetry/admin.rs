@@ -81,17 +81,24 @@ async fn readyz(State(told): State<Told>) -> Response {
     for group in overview.groups().iter() {
         let (group, now) = (&group.status, group.status.snapshot());
         let state = match (now.joined, now.opening, &now.unavailable) {
+            _ if now.failed.is_some() => {
+                format!("failed for good: {}; restart this host", now.failed.as_deref().unwrap_or_default())
+            }
             (true, 0, _) => format!("joined, {} partitions", now.assigned),
             (true, opening, _) => format!("taking up {opening} partitions"),
             // One tenant's topic that is missing keeps no other tenant's records waiting.
             (false, _, Some(reason)) => format!("not joined: {reason}"),
             (false, _, None) => "joining".to_owned(),
         };
-        ready &= (now.joined || now.unavailable.is_some()) && now.opening == 0;
+        ready &= (now.joined || now.unavailable.is_some()) && now.opening == 0 && now.failed.is_none();
         lines += &format!("{}: {state}\n", group.group_id);
         for (partition, reason) in &now.stopped {
             lines += &format!("{}: {partition} is stopped: {reason}\n", group.group_id);
         }
+    }
+    for refused in overview.refused_clients().iter() {
+        ready = false;
+        lines += &format!("{refused}\n");
     }
     for handler in handlers.iter() {
         if handler.loading {

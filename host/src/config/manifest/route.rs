@@ -154,6 +154,12 @@ fn topic_pattern(
         Some(globs) => globs.into_iter().map(|glob| glob.value.value).collect(),
         None => EXCLUDE.map(str::to_owned).to_vec(),
     };
+    if pattern.value.value.is_empty() {
+        let message = format!("`{}` is empty, and no topic has such a name", section.path("topic_pattern"));
+        let hint = "write a regular expression for the whole name, `.*` for all of them";
+        section.report(&pattern.place, Code::InvalidPattern, message, hint);
+        return None;
+    }
     match TopicSelector::pattern(&pattern.value.value, &exclude) {
         Ok(selector) => Some(Located { value: selector, place: pattern.place }),
         Err(reason) => {

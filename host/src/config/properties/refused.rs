@@ -74,6 +74,7 @@ const PROMISES: &[Row] = &[
         "remove it",
     ),
     (&["allow.auto.create.topics"], "no topic is ever made by a return address", "create the topics at the broker"),
+    (&["topic.blacklist"], "which topics are consumed is what the manifests say", "leave them out there"),
     (&["partitioner"], "keys of replies land where Java's default partitioner puts them", "remove it"),
     (
         &["message.max.bytes"],
