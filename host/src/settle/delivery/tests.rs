@@ -1,7 +1,5 @@
 use std::sync::atomic::Ordering;
 
-use rdkafka::types::RDKafkaErrorCode;
-
 use super::*;
 use crate::settle::numbered::{Numbered, record};
 
@@ -52,7 +50,7 @@ fn a_record_that_nobody_waits_for_any_more_is_not_sent() {
 #[test]
 fn a_reply_that_was_not_delivered_is_handed_to_the_mender_whole() {
     let (delivery, mut undelivered) = reply(Numbered::new(0, 7));
-    Box::new(delivery).delivered(Err(DeliveryError::Transient(RDKafkaErrorCode::BrokerTransportFailure)));
+    Box::new(delivery).delivered(Err(DeliveryError::lost()));
     let undelivered = undelivered.try_recv().expect("it was handed over");
     assert_eq!((undelivered.unit.at.offset, &*undelivered.record.topic), (7, "answers"));
 }
