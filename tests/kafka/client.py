@@ -280,6 +280,15 @@ class Log:
             except KafkaException:
                 if time.monotonic() > give_up:
                     raise
+                self._learn()
+
+    def _learn(self):
+        """Has the client ask for the topic: when a broker was away, it may believe for minutes that there is none."""
+        time.sleep(0.1)
+        try:
+            self._consumer.list_topics(self.topic, timeout=5)
+        except KafkaException:
+            pass
 
     def _take(self, seconds):
         # `consume` alone would wait for all thousand of them.
