@@ -155,6 +155,10 @@ class Distribution:
         return archive
 
 
+STARTS = 3
+"""Of several nodes, one that comes while the others elect a controller may end by itself; whoever runs it starts it again."""
+
+
 class Cluster:
     """One broker or three. Each is broker and controller in one process of its own."""
 
@@ -298,9 +302,13 @@ class Cluster:
 
     def _await(self, node, condition, seconds=120):
         ports = self.state["nodes"][str(node)]
-        give_up = time.monotonic() + seconds
+        give_up, again = time.monotonic() + seconds, STARTS - 1
         while not condition(ports["internal"] if self.state["sasl"] else ports["client"]):
-            if not self.alive(node) or time.monotonic() > give_up:
+            is_alive = self.alive(node)
+            if not is_alive and again and len(self.nodes) > 1:
+                again -= 1
+                self._launch(node)
+            elif not is_alive or time.monotonic() > give_up:
                 raise BrokerError(f"Node {node} does not answer: see {self.data}/node-{node}.log")
             time.sleep(0.05)
 

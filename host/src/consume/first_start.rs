@@ -37,31 +37,23 @@ impl FirstStarts {
     }
 
     /// Looks whether the group has any offset for these topics, the first time; and later, which partitions have one by now.
+    ///
+    /// # Errors
+    /// A sentence: what is to be known the first time is not.
     pub(super) fn learn(&self, questions: &GroupQuestions, topics: &[Arc<str>]) -> Result<(), String> {
         if self.policy == FirstStart::Earliest {
             return Ok(());
         }
-        let known = self.waiting().clone();
-        let is_first = known.is_none();
-        let all = match known {
-            Some(waiting) => waiting,
-            None => all_of(questions, topics)?,
-        };
-        if all.is_empty() {
-            *self.waiting() = Some(all);
+        let waiting = self.waiting().clone();
+        if let Some(waiting) = waiting {
+            // Others may have begun them. Without an answer they only wait longer to be forgotten.
+            let begun = with_offset(questions, &waiting).unwrap_or_default();
+            begun.iter().for_each(|at| self.begun(at));
             return Ok(());
         }
-        let partitions: Vec<_> = all.keys().cloned().collect();
-        let begun: Vec<_> = questions
-            .committed(&partitions, PATIENCE)?
-            .into_iter()
-            .filter(|committed| committed.offset.is_some())
-            .map(|committed| committed.at)
-            .collect();
-        match is_first {
-            true => *self.waiting() = Some(if begun.is_empty() { all } else { BTreeMap::new() }),
-            false => begun.iter().for_each(|at| self.begun(at)),
-        }
+        let all = all_of(questions, topics)?;
+        let has_begun = !with_offset(questions, &all)?.is_empty();
+        *self.waiting() = Some(if has_begun { BTreeMap::new() } else { all });
         Ok(())
     }
 
@@ -82,6 +74,19 @@ impl FirstStarts {
     fn waiting(&self) -> MutexGuard<'_, Option<BTreeMap<TopicPartition, [u8; 16]>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those of the partitions that the group has an offset for.
+fn with_offset(
+    questions: &GroupQuestions,
+    partitions: &BTreeMap<TopicPartition, [u8; 16]>,
+) -> Result<Vec<TopicPartition>, String> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let partitions: Vec<_> = partitions.keys().cloned().collect();
+    let committed = questions.committed(&partitions, PATIENCE)?;
+    Ok(committed.into_iter().filter(|committed| committed.offset.is_some()).map(|committed| committed.at).collect())
 }
 
 fn all_of(questions: &GroupQuestions, topics: &[Arc<str>]) -> Result<BTreeMap<TopicPartition, [u8; 16]>, String> {

@@ -106,7 +106,6 @@ impl<U: Unit> Outbox<U> {
             drop_answer(&record, NOBODY_HAS_IT);
             return unit.end(end(false));
         }
-        unit.sent();
         let first = self.hand_over(record.clone()).await;
         let outbox = self.clone();
         spawn_local(async move {

@@ -118,7 +118,8 @@ impl<U: Unit> Writer<U> {
         if self.doubts < DOUBTS && self.backlog.are_there(&missing) {
             self.doubts += 1;
             if let Some(producer) = &self.producer {
-                missing.iter().for_each(|record| producer.learn(&record.topic, PATIENCE));
+                let topics: BTreeSet<_> = missing.iter().map(|record| &record.topic).collect();
+                topics.into_iter().for_each(|topic| producer.learn(topic, PATIENCE));
             }
             self.backlog.put_back(batch);
             return self.rest();
