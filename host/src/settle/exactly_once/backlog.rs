@@ -149,7 +149,10 @@ impl<U: Unit> Backlog<U> {
     pub(super) fn end(&mut self, batch: Vec<Ready<U>>) {
         self.take = self.take.saturating_mul(2).min(MAX_OUTCOMES);
         for Ready { outcome, .. } in batch {
-            if !self.aside.is_empty() && self.aside.remove(&key(&outcome)).is_some() {
+            let key = key(&outcome);
+            // While others of its partition stand aside it was before them, and says nothing about them.
+            if self.aside.get(&key).is_some_and(|aside| aside.again.is_none()) {
+                self.aside.remove(&key);
                 outcome.unit.resume_partition();
             }
             outcome.end();

@@ -85,6 +85,26 @@ fn nothing_of_its_partition_overtakes_a_dead_letter_that_cannot_be_written() {
 }
 
 #[test]
+fn what_stands_aside_stays_there_when_earlier_outcomes_of_its_partition_are_written() {
+    let mut desk = Desk::new();
+    desk.directory.refuse(&"letters".into(), "it is missing".into(), false);
+    desk.hand_over(0, 10, Ending::Done);
+    desk.hand_over(0, 11, Ending::dead_letter(failure(), Answer::Nothing));
+    desk.hand_over(0, 12, Ending::Done);
+    let first = desk.backlog.next(false).expect("it was handed over");
+    assert_eq!(desk.offsets(), [0; 0], "the others stand aside");
+    desk.backlog.end(vec![first]);
+    assert!(desk.stopped.load(Ordering::Relaxed), "and still do");
+
+    thread::sleep(desk.backlog.idle());
+    desk.backlog.try_again();
+    desk.directory.refuse(&"letters".into(), "it is still missing".into(), false);
+    assert_eq!(desk.offsets(), [0; 0]);
+    assert!(desk.backlog.idle() > Duration::ZERO, "they are there, and wait");
+    assert!(desk.backlog.idle() < Duration::from_secs(60));
+}
+
+#[test]
 fn a_reply_to_a_refused_topic_becomes_a_dead_letter() {
     let mut desk = Desk::new();
     desk.directory.refuse(&"answers".into(), "it may not be written to".into(), false);
