@@ -19,9 +19,6 @@ use super::settings::ClientSettings;
 
 /// A topic may get more partitions; a forbidden one may be allowed.
 const REMEMBERED: Duration = Duration::from_secs(30);
-/// One that timed out while others did not may have had bad luck, or be without enough replicas: each attempt costs the
-/// others of its transaction that long.
-const AWAY: Duration = Duration::from_secs(10);
 /// One that is missing is mostly about to be made, one without a leader about to get one; and whoever doubts what is
 /// remembered may ask again after this.
 const SOON: Duration = Duration::from_secs(1);
@@ -148,13 +145,6 @@ impl Directory {
     /// fail batch after batch. A topic that is only missing is asked about again soon.
     pub fn refuse(&self, topic: &Arc<str>, reason: String, is_missing: bool) {
         self.remember(topic, Err(reason), if is_missing { SOON } else { REMEMBERED });
-    }
-
-    /// Remembers that no broker took what was written to it, while others took theirs. Waits for the broker.
-    pub fn timed_out(&self, topic: &Arc<str>) {
-        if let Ok(known) = self.look_up_now(topic) {
-            self.remember(topic, Ok(KnownTopic { is_away: true, ..known }), AWAY);
-        }
     }
 
     /// The same for a thread that may wait for the broker.

@@ -92,11 +92,6 @@ impl DeliveryError {
         matches!(self, Self::Topic(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition))
     }
 
-    /// Whether the client has tried in vain for as long as it may.
-    pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::Transient(RDKafkaErrorCode::MessageTimedOut))
-    }
-
     /// Whether the record is older or newer than the topic takes.
     pub fn is_of_another_time(&self) -> bool {
         matches!(self, Self::Batch(RDKafkaErrorCode::InvalidTimestamp))

@@ -159,12 +159,6 @@ impl<U: Unit> Backlog<U> {
         }
     }
 
-    /// Remembers of the topics of these records that nobody takes what is written to them.
-    pub(super) fn timed_out(&self, records: &[Arc<OutgoingRecord>]) {
-        let topics: BTreeSet<_> = records.iter().map(|record| &record.topic).collect();
-        topics.into_iter().for_each(|topic| self.directory.timed_out(topic));
-    }
-
     /// Whether some topic of these records that was missing is there after all, or may be.
     pub(super) fn are_there(&self, records: &[Arc<OutgoingRecord>]) -> bool {
         let topics: BTreeSet<_> = records.iter().map(|record| &record.topic).collect();

@@ -145,7 +145,6 @@ impl<U: Unit> Writer<U> {
                     self.asked_again = is_refused;
                     self.backlog.ask_again(&batch);
                 }
-                self.backlog.timed_out(&timed_out(&batch, failed));
                 self.backlog.put_back(batch);
                 self.rest();
             }
@@ -252,16 +251,6 @@ fn failed_with<U: Unit>(
 ) -> Vec<Arc<OutgoingRecord>> {
     let records = batch.iter().flat_map(|ready| &ready.records).enumerate();
     records.filter(|(place, _)| failed.get(place).is_some_and(is)).map(|(_, record)| record.clone()).collect()
-}
-
-/// Those for which the time was over while others arrived, elsewhere: so it is not for the broker as a whole.
-fn timed_out<U: Unit>(batch: &[Ready<U>], failed: &BTreeMap<usize, DeliveryError>) -> Vec<Arc<OutgoingRecord>> {
-    let records = batch.iter().flat_map(|ready| &ready.records).enumerate();
-    let arrived: BTreeSet<_> =
-        records.filter(|(place, _)| !failed.contains_key(place)).map(|(_, record)| &record.topic).collect();
-    let mut timed_out = failed_with(batch, failed, DeliveryError::is_timeout);
-    timed_out.retain(|record| !arrived.is_empty() && !arrived.contains(&record.topic));
-    timed_out
 }
 
 fn fate_of(failed: Option<&DeliveryError>) -> RecordFate {
